@@ -1,6 +1,7 @@
 //! Parses instants and durations of the command line and the configuration, so that every option accepts the
 //! same formats with the same messages.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,7 +39,9 @@ impl FromStr for Instant {
 
 /// Parses the pieces: jiff's own instant ends a day before the end of the year 9999.
 fn rfc_3339(text: &str) -> Result<i64, String> {
-    let pieces = Pieces::parse(text).map_err(|_| format!("`{text}` is not an instant; {RULE}"))?;
+    let not_one = || format!("`{text}` is not an instant; {RULE}");
+    let shortened = with_nanoseconds(text);
+    let pieces = Pieces::parse(shortened.as_ref()).map_err(|_| not_one())?;
     if pieces.time_zone_annotation().is_some() {
         return Err(format!("`{text}` has more than a time and an offset; {RULE}"));
     }
@@ -48,11 +51,25 @@ fn rfc_3339(text: &str) -> Result<i64, String> {
              such as `+02:00`"
         ));
     };
+    // RFC 3339 section 5.6: an offset has 23 hours at most.
+    if offset.seconds().abs() >= 24 * 3_600 {
+        return Err(not_one());
+    }
     let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
     let since = pieces.date().to_datetime(time).duration_since(epoch);
     // The fraction belongs to the second that has started, also before 1970.
     let begun = since.as_secs() - i64::from(since.subsec_nanos() < 0);
     Ok(begun - i64::from(offset.seconds()))
+}
+
+/// Cuts a fraction after its ninth digit. RFC 3339 allows any number of digits, and jiff nine.
+fn with_nanoseconds(text: &str) -> Cow<'_, str> {
+    let Some((before, after)) = text.split_once('.') else { return text.into() };
+    let end = after.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(after.len());
+    match (after.get(..9), after.get(end..)) {
+        (Some(kept), Some(rest)) if end > 9 => format!("{before}.{kept}{rest}").into(),
+        _ => text.into(),
+    }
 }
 
 const RULE: &str = "write one such as `2026-01-31T12:00:00Z` or `2026-01-31T14:00:00+02:00` (RFC 3339), \
@@ -161,6 +178,8 @@ mod tests {
             "2026-11-29T10:00:00.5Z",
             "2026-11-29T12:00:00.5+02:00",
             "2026-11-29T12:00:00.999999999+02:00",
+            "2026-11-29T12:00:00.99999999999999999999999+02:00",
+            "2026-11-29T10:00:00.0000000001Z",
             "1795946400",
         ] {
             assert_eq!(unix(text), 1_795_946_400, "{text}");
@@ -192,6 +211,9 @@ mod tests {
             "2026-11-29T25:00:00Z",
             "2026-11-29T10:00:00+2:00",
             "2026-11-29T10:00:00 CET",
+            "2026-11-29T10:00:00+24:00",
+            "2026-11-29T10:00:00Z.0000000000",
+            "2026-11-29T10:00:00.0000000000é",
             "1e9",
             "0x10",
             "1.5",

@@ -11,8 +11,10 @@ mod page;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use service_only::{Verifier, clock::Timestamp};
-use service_only_store::{Coverage, NewRevocation, RevocationRecord, RevocationTarget, Store, TokenFilter};
+use service_only::{Verifier, claims::ServiceName, clock::Timestamp, keys::KeyId};
+use service_only_store::{
+    Coverage, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, TokenFilter,
+};
 
 use self::checks::{check_authentic, check_clock};
 pub(crate) use self::made::Made;
@@ -34,6 +36,12 @@ use crate::store::{self, Instant, StoreAndConfig, refused};
 /// How long the store keeps the revocation of an expired token. Longer than a year: if the clock of this machine is set a
 /// year ahead by mistake, no revocation of a valid token is deleted. Verifiers skip expired ones.
 pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(400 * 86_400);
+
+/// 2010, the year of the first draft of JSON Web Tokens, in seconds since the epoch.
+const FIRST_TOKEN: i64 = 1_262_304_000;
+
+/// How many tokens of a service are revoked one by one, because their `iat` is ahead of the clock.
+const MOST_AHEAD: u32 = 1_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,6 +122,14 @@ impl RevokeOptions {
                 Problem::usage(format!("`--before` is {}: {why}", members::instant(before.0)))
             })?;
         }
+        // A year or a compact date is a small number of seconds, long before the first JSON Web Token.
+        if let Some(Instant(before)) = self.before.filter(|Instant(before)| before.unix() < FIRST_TOKEN) {
+            return Err(Problem::usage(format!(
+                "`--before` is {}, and no token is that old: nothing was revoked",
+                members::instant(before)
+            ))
+            .help("write a time with its offset, such as `2026-01-31T12:00:00Z`; a number is seconds since 1970"));
+        }
         if let Some(Instant(expires)) = self.expires.filter(|Instant(expires)| *expires <= store::now()) {
             return Err(Problem::usage(format!(
                 "`--expires` is {}, which is in the past: verifiers refuse the token already, so nothing was revoked",
@@ -121,12 +137,33 @@ impl RevokeOptions {
             ))
             .help("pass the `exp` of the token, as `service-token inspect -` shows it"));
         }
+        if self.allow_unknown || self.expires.is_some() {
+            self.check_possible()?;
+        }
         match &self.jti {
             Some(jti) if jti.contains('.') && jti.len() > 100 => {
                 Err(Problem::usage("this is a token, not its `jti`")
                     .help("revoke the token by the `jti` that `service-token inspect -` shows, because it was on a command line"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses a name that no token can have: its revocation would have no effect.
+    fn check_possible(&self) -> Outcome<()> {
+        let (issuer, jti, key) = (self.issuer.as_deref(), self.jti.as_deref(), self.key.as_deref());
+        let names = [
+            ("`--issuer`", issuer.filter(|issuer| issuer.is_empty())),
+            ("the `jti`", jti.filter(|jti| jti.is_empty())),
+            ("`--key`", key.filter(|kid| kid.is_empty() || kid.len() > KeyId::MAX_LENGTH)),
+            ("`--service`", self.service.as_deref().filter(|name| name.parse::<ServiceName>().is_err())),
+        ];
+        match names.into_iter().find_map(|(option, name)| Some((option, name?))) {
+            None => Ok(()),
+            Some((option, name)) => Err(Problem::usage(format!(
+                "{option} is `{name}`, which no token can have, and nothing was revoked"
+            ))
+            .help("check the name, and the variable of your shell that contains it")),
         }
     }
 
@@ -165,18 +202,31 @@ impl RevokeOptions {
         }
         let target = self.target(&store, config, issuer, now, presented).await?;
         let counted = store.coverage(issuer, &target, now).await.map_err(|error| refused(&error))?;
-
-        let mut revocation = NewRevocation::new(issuer, target).at(now);
-        revocation.reason.clone_from(&self.reason);
-        revocation.revoked_by = self.by.name();
+        let ahead = match &target {
+            RevocationTarget::Service { service, .. } => {
+                let tokens = store.tokens_issued_ahead(issuer, service, now, MOST_AHEAD).await;
+                tokens.map_err(|error| refused(&error))?
+            }
+            _ => Vec::new(),
+        };
+        let revocation = |target| {
+            let mut revocation = NewRevocation::new(issuer, target).at(now);
+            revocation.reason.clone_from(&self.reason);
+            revocation.revoked_by = self.by.name();
+            revocation
+        };
+        let (ahead, revocation): (Vec<_>, _) =
+            (ahead.into_iter().map(revocation).collect(), revocation(target));
         if self.dry_run.dry_run {
             let known = store.revocation_of(issuer, &revocation.target).await;
             let outcome = outcome(known.map_err(|error| refused(&error))?.as_ref(), &revocation.target);
             let number = None;
-            return Ok(Made { revocation, number, outcome, counted, purged: None });
+            return Ok(Made { revocation, number, outcome, counted, ahead: ahead.len(), purged: None });
         }
         self.ask(&revocation, &counted)?;
-        let outcome = store.revoke(&revocation).await.map_err(|error| refused(&error))?;
+        let all = [std::slice::from_ref(&revocation), &ahead].concat();
+        let outcomes = store.revoke_all(&all).await.map_err(|error| refused(&error))?;
+        let outcome = outcomes.first().copied().unwrap_or(Revoked::Already);
         let record =
             store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
         let record = record.ok_or_else(|| {
@@ -185,7 +235,8 @@ impl RevokeOptions {
         let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
         store::prune_some(&store, config).await;
         let RevocationRecord { sequence, revocation, .. } = record;
-        Ok(Made { revocation, number: Some(sequence), outcome, counted, purged: Some(purged) })
+        let (number, ahead) = (Some(sequence), ahead.len());
+        Ok(Made { revocation, number, outcome, counted, ahead, purged: Some(purged) })
     }
 
     /// Asks before a revocation that can stop a service. That of one token is small.

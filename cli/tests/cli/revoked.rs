@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use service_only::{KeySet, Verifier, audit::NoAudit, error::Code};
-use service_only_store::SqlRevocations;
+use service_only::{
+    KeySet, Verifier,
+    audit::NoAudit,
+    clock::{Clock, SystemClock},
+    error::Code,
+};
+use service_only_store::{SqlRevocations, Store, TokenFilter, TokenRecord};
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::store::{mint, sandboxes, states, url};
@@ -113,6 +118,101 @@ async fn undoing_a_revocation_that_replaced_another_leaves_the_other_in_force() 
         assert_eq!(verdict(&verifier, &old), Some(Code::Revoked), "its own revocation was never undone");
         sandbox.run(&["unrevoke", &number(&first), "--reason", "r"]).done();
         becomes(&verifier, &old, None).await;
+    }
+}
+
+#[tokio::test]
+async fn revoking_less_before_the_wrong_revocation_is_undone_keeps_the_service_revoked() {
+    for sandbox in sandboxes() {
+        let (old, _) = mint(&sandbox, &["orders"]);
+        let verifier = verifier(&sandbox).await;
+        let wrong =
+            sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
+        becomes(&verifier, &old, Some(Code::Revoked)).await;
+        let less = ["revoke", "--service", "orders", "--before", "2026-01-01T00:00:00Z"];
+        let tried = sandbox.run(&[&less[..], &["--dry-run"]].concat()).done().stdout;
+        assert!(tried.contains("would apply if this one is undone"), "{tried}");
+        assert_eq!(
+            sandbox.run(&[&less[..], &["--format", "json"]].concat()).done().json()["outcome"],
+            "covered"
+        );
+        let text = sandbox.run(&less).done().stdout;
+        assert!(text.starts_with("revoked already, nothing has changed"), "{text}");
+        let undone = sandbox.run(&["unrevoke", &number(&wrong), "--reason", "r"]).done();
+        assert!(
+            undone.stderr.contains("still holds") && undone.stderr.contains("2026-01-01"),
+            "{}",
+            undone.stderr
+        );
+        becomes(&verifier, &old, None).await;
+        let active = sandbox.run(&["revocations", "--active", "--format", "json"]).done().json();
+        assert_eq!(active.as_array().unwrap().len(), 1, "{active}");
+    }
+}
+
+/// The revocation of a service covers such a token only until the time of its `iat`.
+#[tokio::test]
+async fn a_token_whose_iat_is_ahead_stays_revoked_with_its_service_when_that_time_comes() {
+    for sandbox in sandboxes() {
+        mint(&sandbox, &["orders"]);
+        let now = SystemClock.now();
+        let store = Store::connect(&url(&sandbox)).await.unwrap();
+        let listed = store.tokens(&TokenFilter::default()).await.unwrap().remove(0).token;
+        let late = |jti: &str, service: &str, seconds| TokenRecord {
+            jti: jti.to_owned(),
+            service: service.to_owned(),
+            issued_at: now.plus(Duration::from_secs(seconds)),
+            ..listed.clone()
+        };
+        let tokens =
+            [late("ahead", "orders", 7_200), late("near", "orders", 5), late("other", "sales", 7_200)];
+        store.record_tokens(&tokens).await.unwrap();
+        let revoke = ["revoke", "--service", "orders", "--before", "now", "--format", "json"];
+        let tried = sandbox.run(&[&revoke[..], &["--dry-run"]].concat()).done();
+        assert_eq!(tried.json()["revoked_one_by_one"], 1);
+        assert!(tried.stderr.contains("would also be revoked one by one"), "{}", tried.stderr);
+        let ran = sandbox.run(&revoke).done();
+        assert_eq!(ran.json()["revoked_one_by_one"], 1);
+        assert!(ran.stderr.contains("their `iat` is ahead"), "{}", ran.stderr);
+        let shown = sandbox.run(&["show", "ahead", "--format", "json"]).done().json();
+        assert_eq!(shown["revocations"].as_array().unwrap().len(), 2, "{shown}");
+        let active = sandbox.run(&["revocations", "--active", "--format", "json"]).done().json();
+        assert_eq!((active.as_array().unwrap().len(), &active[1]["name"]), (2, &"ahead".into()), "{active}");
+        let again = sandbox.run(&revoke).done();
+        assert_eq!(again.json()["revoked_one_by_one"], 0, "once is enough");
+    }
+}
+
+#[test]
+fn a_year_or_a_date_is_not_taken_for_seconds_since_1970() {
+    for sandbox in sandboxes() {
+        mint(&sandbox, &["orders"]);
+        for wrong in ["2026", "20261130", "0", "-5", "1000000000", "2009-12-31T23:59:59Z"] {
+            let before = format!("--before={wrong}");
+            let message = sandbox.run(&["revoke", "--service", "orders", &before]).refused();
+            assert!(message.contains("no token is that old: nothing was revoked"), "{wrong}: {message}");
+        }
+        assert_eq!(sandbox.run(&["revocations"]).done().stdout, "");
+        sandbox.run(&["revoke", "--service", "orders", "--before", "2010-01-01T00:00:00Z"]).done();
+    }
+}
+
+#[test]
+fn a_name_that_no_token_can_have_is_not_revoked_even_if_unknown_names_are_allowed() {
+    let long = "k".repeat(257);
+    for sandbox in sandboxes() {
+        for wrong in [
+            &["--key", "", "--allow-unknown"] as &[&str],
+            &["--key", &long, "--allow-unknown"],
+            &["--service", "", "--before", "now", "--allow-unknown"],
+            &["--service", "orders ", "--before", "now", "--allow-unknown"],
+            &["--key", "k", "--issuer", "", "--allow-unknown"],
+            &["", "--expires", "2030-01-01T00:00:00Z"],
+        ] {
+            let message = sandbox.run(&[&["revoke"], wrong].concat()).refused();
+            assert!(message.contains("which no token can have, and nothing was revoked"), "{message}");
+        }
+        assert_eq!(sandbox.run(&["revocations"]).done().stdout, "");
     }
 }
 

@@ -143,8 +143,9 @@ impl MemoryRevocations {
 
     /// Revokes all tokens of a service that were issued up to and within the second of `issued_by`. This includes
     /// tokens without `iat`. It also includes tokens whose `iat` is ahead of the verifier's clock by more than its
-    /// leeway and [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD). If the issuer's clock may be
-    /// ahead by less, set `issued_by` ahead by the same time.
+    /// leeway and [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD), for as long as it is: when that
+    /// time comes, such a token passes for a new one. So revoke it by its `jti` too, or revoke its key. If the
+    /// issuer's clock may be ahead by less, set `issued_by` ahead by the same time.
     ///
     /// # Errors
     /// When the store is full.

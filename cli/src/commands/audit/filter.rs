@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
+use service_only::error::Code;
 use service_only_evidence::read::Record;
 
 use crate::escape;
@@ -18,7 +19,7 @@ pub(super) struct Filter {
     #[arg(long, value_name = "ENDPOINT")]
     endpoint: Option<String>,
     /// Only refusals with this code
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = code)]
     code: Option<String>,
     /// Only records of the token with this `jti`, or with this beginning
     #[arg(long, value_name = "JTI")]
@@ -41,6 +42,17 @@ pub(super) struct Filter {
     /// Only records before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Instant>,
+}
+
+/// Parses the code of a refusal. No record has another one, so a mistyped code would find nothing.
+fn code(text: &str) -> Result<String, String> {
+    let known = || Code::ALL.iter().map(|code| code.as_str());
+    if known().any(|code| code == text) {
+        return Ok(text.to_owned());
+    }
+    let alike =
+        known().max_by(|a, b| strsim::jaro_winkler(a, text).total_cmp(&strsim::jaro_winkler(b, text)));
+    Err(format!("no refusal has this code; did you mean `{}`?", alike.unwrap_or_default()))
 }
 
 impl Filter {

@@ -15,6 +15,9 @@ pub(crate) struct Made {
     pub(super) outcome: Revoked,
     /// The tokens of the registry that it covers, counted before.
     pub(crate) counted: Coverage,
+    /// How many tokens of the service it also revokes one by one, because their `iat` is ahead of the clock. The
+    /// revocation of the service covers them only until that time comes.
+    pub(super) ahead: usize,
     pub(super) purged: Option<Result<u64, StoreError>>,
 }
 
@@ -28,6 +31,12 @@ impl Made {
             (Revoked::New, None) => "would be revoked",
             (Revoked::Extended, Some(_)) => "revoked, further than before",
             (Revoked::Extended, None) => "would be revoked, further than before",
+            (Revoked::Covered, Some(_)) => {
+                "revoked further already, the new revocation applies if this one is undone"
+            }
+            (Revoked::Covered, None) => {
+                "revoked further already, the new revocation would apply if this one is undone"
+            }
             (_, Some(_)) => "revoked already, nothing has changed",
             (_, None) => "revoked already, nothing would change",
         };
@@ -41,13 +50,14 @@ impl Made {
         let word = match self.outcome {
             Revoked::New => "new",
             Revoked::Extended => "extended",
+            Revoked::Covered => "covered",
             _ => "already",
         };
         json!({
             "dry_run": self.number.is_none(), "outcome": word, "revocation": self.number, "kind": kind,
             "issuer": revocation.issuer, "name": name, "until": until.map(members::instant),
             "known_tokens": self.counted.tokens, "valid_tokens": self.counted.valid,
-            "counted_all": self.counted.complete,
+            "counted_all": self.counted.complete, "revoked_one_by_one": self.ahead,
         })
     }
 
@@ -56,6 +66,20 @@ impl Made {
             output::warning(
                 "the registry contains no valid token that this revocation covers; it applies to tokens that the registry does not contain",
             );
+        }
+        if self.ahead > 0 {
+            let (are, again) = match (self.number, self.ahead >= super::MOST_AHEAD as usize) {
+                (None, _) => ("would also be", ""),
+                (Some(_), false) => ("are also", ""),
+                (Some(_), true) => {
+                    ("are also", "; there may be more of them: repeat the command, or revoke their key")
+                }
+            };
+            output::warning(&format!(
+                "the clock was wrong when {} good tokens of the service were minted: their `iat` is ahead, so they {are} \
+                 revoked one by one{again}",
+                self.ahead
+            ));
         }
         if self.counted.valid_later > 0 {
             output::note(&format!(
@@ -76,6 +100,7 @@ pub(super) fn outcome(known: Option<&RevocationRecord>, target: &RevocationTarge
     match known {
         None => Revoked::New,
         Some(known) if until(target) > until(&known.revocation.target) => Revoked::Extended,
+        Some(known) if until(target) < until(&known.revocation.target) => Revoked::Covered,
         Some(_) => Revoked::Already,
     }
 }

@@ -1,6 +1,6 @@
 //! The registry: which tokens were minted, for which service, until when. It never contains a token itself.
 
-use service_only::clock::Timestamp;
+use service_only::{Verifier, clock::Timestamp};
 
 use super::{RevocationTarget, Store, StoreError};
 
@@ -164,6 +164,33 @@ impl Store {
                 }
             }
         })
+    }
+
+    /// Up to `most` valid tokens of a service whose `iat` is ahead of `now` by more than
+    /// [`Verifier::MAX_ISSUED_AHEAD`], and that are not revoked one by one. A clock was wrong when they were minted. A
+    /// revocation of the service covers each of them only until the time of its `iat`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens_issued_ahead(
+        &self,
+        issuer: &str,
+        service: &str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<RevocationTarget>, StoreError> {
+        const AHEAD: &str = "
+            SELECT t.jti, t.expires_at FROM service_only_tokens t
+            WHERE t.issuer = $1 AND t.service = $2 AND t.expires_at > $3 AND t.issued_at > $4
+            AND NOT EXISTS (SELECT 1 FROM service_only_revocations r
+                WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti)
+            ORDER BY t.expires_at DESC LIMIT $5";
+        let tokens: Vec<(String, i64)> = on_pool!(self, pool => sqlx::query_as(AHEAD)
+            .bind(issuer).bind(service).bind(now.unix()).bind(now.plus(Verifier::MAX_ISSUED_AHEAD).unix())
+            .bind(i64::from(most)).fetch_all(pool).await?)?;
+        let target =
+            |(jti, expires_at)| RevocationTarget::Token { jti, expires_at: Timestamp::from_unix(expires_at) };
+        Ok(tokens.into_iter().map(target).collect())
     }
 
     /// When the last token that a key signed expires; `None` if the registry has no token of this key.
