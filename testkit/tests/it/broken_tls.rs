@@ -13,7 +13,7 @@ use service_only::{
     clock::{Clock, SystemClock},
 };
 use service_only_testkit::{
-    Attack, AttackReport, Control, Defect, Outcome, TestAuthority, TestCa, attack_url, tls::Certificates,
+    Attack, Control, Defect, Outcome, TestAuthority, TestCa, attack_url, tls::Certificates,
 };
 
 use self::{
