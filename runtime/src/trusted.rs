@@ -213,9 +213,10 @@ impl TrustedIssuer {
     }
 
     /// Accepts the access tokens of users too, for handlers under `#[users_only]` and `#[callers]`. A token of an OAuth 2.0
-    /// server without the marks of a machine is a user's, and its `sub` is the id of the user. A handler for services still
-    /// refuses it with 403. By default such a server has no users here. Users of compatible and strict issuers are always
-    /// accepted.
+    /// server without any mark of a machine is a user's, and its `sub` is the id of the user. It also needs a claim that only
+    /// users have, if the settings of the provider name one, such as `uid` of Okta. A token with a part of the marks is neither
+    /// a machine's nor a user's. A handler for services still refuses a user with 403. By default such a server has no users
+    /// here. Users of compatible and strict issuers are always accepted.
     ///
     /// If a verifier trusts several issuers, two of them can have a user with one id. Then add `issuers(..)` to the
     /// policies of users.
@@ -393,6 +394,11 @@ fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, Se
     }
     let mut table = BTreeMap::new();
     for (subject, service) in names {
+        // A token with an empty claim would be that service, such as after a variable that is not set.
+        if subject.is_empty() {
+            let expected = "the subject as it is in the token";
+            return Err(BuildError::ProviderSetting { setting: "a subject", value: subject, expected });
+        }
         let name = service.parse().map_err(|_| BuildError::ServiceName(quoted(&service)))?;
         if table.insert(subject.clone(), name).is_some() {
             return Err(BuildError::NamedTwice(quoted(&subject)));

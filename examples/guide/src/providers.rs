@@ -64,7 +64,7 @@ fn google(keys: impl KeySource) -> TrustedIssuer {
 
 fn github(keys: impl KeySource) -> TrustedIssuer {
     TrustedIssuer::github_actions().keys(keys).audience("orders").pipeline(
-        "bakery/billing",
+        "bakery@65/billing@74",
         "refs/heads/main",
         "billing",
     )
@@ -72,7 +72,7 @@ fn github(keys: impl KeySource) -> TrustedIssuer {
 
 fn gitlab(keys: impl KeySource) -> TrustedIssuer {
     TrustedIssuer::gitlab_ci("https://gitlab.com").keys(keys).audience("orders").pipeline(
-        "bakery/billing",
+        "bakery@65/billing@74",
         "refs/heads/main",
         "billing",
     )
@@ -212,10 +212,10 @@ mod tests {
             |token| token.without_claim("email").without_claim("email_verified"),
             |token| token.audience("https://stock.example"),
         ] => BadClaimValue);
-    row!(github, "GitHub Actions", GitHubActions, |own| own.github_actions("bakery/billing", "refs/heads/main"),
+    row!(github, "GitHub Actions", GitHubActions, |own| own.github_actions("bakery@65/billing@74", "refs/heads/main"),
         // The default audience.
         [|token| token.audience("https://github.com/bakery")] => WrongAudience);
-    row!(gitlab, "GitLab CI", GitLabCi, |own| own.gitlab_ci("bakery/billing", "refs/heads/main"),
+    row!(gitlab, "GitLab CI", GitLabCi, |own| own.gitlab_ci("bakery@65/billing@74", "refs/heads/main"),
         [|token| token.claim("ref_protected", "false"), |token| token.audience("https://gitlab.com")] => BadClaimValue);
     row!(eks, "Amazon EKS", Eks, |own| own.eks("bakery", "billing-client"),
         // The default audience.

@@ -54,6 +54,8 @@ pub struct AccessTokens {
     roles: Vec<GrantClaim>,
     /// Only subjects with a configured name are services.
     only_named: bool,
+    /// A subject without a configured name needs a role.
+    names_or_roles: bool,
     /// Whether a token without the marks of a machine belongs to a user that handlers may admit.
     admits_users: bool,
 }
@@ -118,12 +120,13 @@ impl AccessTokens {
             scopes: vec![GrantClaim::Scope],
             roles: Vec::new(),
             only_named: false,
+            names_or_roles: false,
             admits_users: false,
         }
     }
 
     /// A token belongs to a machine if a claim has this value, such as `gty` and `client-credentials`. If you name
-    /// several marks, a token needs all of them. Other tokens are a user's and get a 403.
+    /// several marks, a token needs all of them. Other tokens get a 403.
     pub fn machine_if(
         mut self,
         claim: impl Into<Cow<'static, str>>,
@@ -228,9 +231,26 @@ impl AccessTokens {
         Self { only_named: true, ..self }
     }
 
+    /// Accepts a subject without a configured name only if it has a role, for a provider that issues tokens to clients to
+    /// which it has granted nothing.
+    pub(super) fn names_or_roles(self) -> Self {
+        Self { names_or_roles: true, ..self }
+    }
+
     /// Accepts the tokens of users too.
     pub(super) fn and_users(self) -> Self {
         Self { admits_users: true, ..self }
+    }
+
+    /// Whether a token that is not a machine's belongs to a user that handlers may admit. It has no mark of a machine, and
+    /// one of the claims that only users have, if the settings name some. A token with a part of the marks is neither: it may
+    /// belong to a machine that the provider does not mark completely.
+    pub(super) fn is_user(&self, members: &Members) -> bool {
+        let breaks = |rule: &Rule| rule.check(members).is_err();
+        let mut of_users = self.machine.iter().filter(|rule| matches!(rule, Rule::Absent(_))).peekable();
+        self.admits_users
+            && self.machine.iter().filter(|rule| rule.is_mark()).all(breaks)
+            && (of_users.peek().is_none() || of_users.any(breaks))
     }
 
     pub(super) const fn admits_users(&self) -> bool {
@@ -262,8 +282,7 @@ impl AccessTokens {
             return Err(BuildError::NoTyp);
         }
         let itself = |rule: &Rule| matches!(rule, Rule::Equal { claim, other, suffix: "" } if claim == other);
-        let marks = |rule: &Rule| matches!(rule, Rule::Is(..) | Rule::Equal { .. } | Rule::Within(..));
-        if self.machine.iter().any(itself) || !(self.only_named || self.machine.iter().any(marks)) {
+        if self.machine.iter().any(itself) || !(self.only_named || self.machine.iter().any(Rule::is_mark)) {
             return Err(BuildError::NoMachineMark);
         }
         Ok(())
@@ -274,7 +293,7 @@ impl AccessTokens {
         let mut names: Vec<&str> = self.named_by.iter().map(|name| &**name).collect();
         for rule in self.machine.iter().chain(&self.access) {
             match rule {
-                Rule::Is(claim, _) | Rule::IsNot(claim, _) | Rule::Absent(claim) => names.push(claim),
+                Rule::Is(claim, _) | Rule::Absent(claim) => names.push(claim),
                 Rule::Equal { claim, other, .. } => names.extend([&**claim, other]),
                 Rule::Within(claim, ..) | Rule::IsOrAbsent(claim, _) => names.push(claim),
             }
@@ -337,7 +356,9 @@ impl AccessTokens {
                 Denial::new(Code::NotService, format!("the token is not a machine's: {why}"))
             })?;
         }
-        let default = (!self.only_named).then(|| subject.clone());
+        let needs_name =
+            self.only_named || self.names_or_roles && self.read_roles(members).iter().all(String::is_empty);
+        let default = (!needs_name).then(|| subject.clone());
         Ok(Foreign { default, subject })
     }
 

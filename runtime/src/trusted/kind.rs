@@ -147,7 +147,7 @@ impl Kind {
             #[cfg(feature = "experimental-wimse")]
             Self::Wimse => super::wit::workload_of(subject(claims)?, issuer)?,
             Self::OAuth => match access.subject(members) {
-                Err(denial) if denial.code() == Code::NotService && access.admits_users() => {
+                Err(denial) if denial.code() == Code::NotService && access.is_user(members) => {
                     let granted = (access.read_scopes(members), access.read_roles(members));
                     return own_claims::user_of(claims, times, granted).map(Claims::User);
                 }

@@ -15,6 +15,17 @@ const GOOGLE: &str = "https://accounts.google.com";
 /// The issuer of GitHub Actions on github.com.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
+/// The events of GitHub that only people and apps with write access to the repository can cause.
+const EVENTS_OF_WRITERS: &[&str] = &[
+    "push",
+    "release",
+    "schedule",
+    "workflow_dispatch",
+    "repository_dispatch",
+    "deployment",
+    "deployment_status",
+];
+
 /// The claim that AWS STS puts its own claims into.
 const STS: &str = "https://sts.amazonaws.com/";
 
@@ -91,14 +102,18 @@ impl TrustedIssuer {
     /// The tenant is its id, a GUID: tenants share their keys, and only the issuer separates them.
     ///
     /// A token belongs to a machine if `idtyp` is `app` and it has no `scp`, which a user's token has. ID tokens have no
-    /// `appid`. Roles come from `roles`, the application permissions.
+    /// `appid`. Roles come from `roles`, the application permissions. An application without a role needs a
+    /// [`name`](Self::name): Entra issues a token for this API to every application of the tenant, also if it was granted
+    /// nothing.
     ///
     /// Required in Entra: the optional claim `idtyp` for access tokens of this API, and app roles for its callers. The
     /// audience of version 1.0 depends on how a client names the API, unless the optional claim `aud` has `use_guid`: then
     /// it is the client id of the API.
     ///
-    /// Source: Microsoft, [Access token claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference)
-    /// and [Optional claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference).
+    /// Source: Microsoft, [Access token claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference),
+    /// [Optional claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference) and
+    /// [client credentials flow](https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow),
+    /// section "Controlling tokens without the `roles` claim".
     pub fn entra_v1(tenant: &str) -> Self {
         Self::entra(tenant, format!("https://sts.windows.net/{tenant}/"), "appid", "1.0")
     }
@@ -122,7 +137,8 @@ impl TrustedIssuer {
             .access_if("tid", tenant.to_owned())
             .typ(["JWT"])
             .scopes_from([])
-            .roles_from([GrantClaim::Roles]);
+            .roles_from([GrantClaim::Roles])
+            .names_or_roles();
         Self::oauth_with(issuer, tokens).checked(
             is_guid(tenant),
             "the id of a tenant",
@@ -208,8 +224,9 @@ impl TrustedIssuer {
         Self::oauth_with(issuer, tokens)
     }
 
-    /// Trusts ID tokens that Google issues to service accounts, as the metadata server returns them. The service is the
-    /// unique id of the account (`sub`), which Google never reuses. Map it with [`name`](Self::name).
+    /// Trusts ID tokens that Google issues to service accounts, as the metadata server returns them. Map each account with
+    /// [`name`](Self::name) by its unique id (`sub`), which Google never reuses. An account without a name is refused: every
+    /// service account of every customer of Google can obtain a token for the audience of this service.
     ///
     /// Google's access tokens are opaque, so services present ID tokens. A token belongs to a machine if `azp` equals
     /// `sub`: the `azp` of a user's ID token is an OAuth client. A token without `email_verified: true` is refused.
@@ -221,6 +238,7 @@ impl TrustedIssuer {
     /// and [Get an ID token](https://cloud.google.com/docs/authentication/get-id-token).
     pub fn google_service_accounts() -> Self {
         let tokens = AccessTokens::named_by("sub")
+            .only_named()
             .machine_if_equal("azp", "sub")
             .only(Rule::Is("email_verified".into(), Expected::True))
             .typ(["JWT"])
@@ -231,22 +249,28 @@ impl TrustedIssuer {
     /// Trusts workflows of GitHub Actions on github.com. Each caller is a [`pipeline`](Self::pipeline): a repository and
     /// a ref.
     ///
-    /// `repository` and `ref` of the token must be those of a pipeline. A run for a pull request is refused, also
-    /// `pull_request_target`, whose `ref` is the target branch.
+    /// `repository`, `repository_owner_id`, `repository_id` and `ref` of the token must be those of a pipeline. The ids never
+    /// change and are never used again, so a stranger who takes the name of a deleted or renamed repository is refused.
+    ///
+    /// `event_name` must be an event that only people with write access can cause: `push`, `release`, `schedule`,
+    /// `workflow_dispatch`, `repository_dispatch`, `deployment` or `deployment_status`. A run for a pull request is refused.
+    /// So is a run for `pull_request_target`, `workflow_run` or `issue_comment`: its `ref` is the default branch, and what it
+    /// checks out may be a stranger's.
     ///
     /// Required in GitHub: `permissions: id-token: write`, and a token for the audience of this service.
     ///
-    /// A repository is compared by its name. If its owner gives the name up, another owner can take it, so remove the
-    /// pipeline first. `sub` is not read: its form differs for repositories since July 2026, and an environment changes it.
+    /// `sub` is not read: its form differs for repositories since July 2026, and an environment changes it.
     ///
-    /// Source: GitHub Docs, [OpenID Connect reference](https://docs.github.com/en/actions/reference/security/oidc), section
-    /// "OIDC token claims", and [OpenID Connect](https://docs.github.com/en/actions/concepts/security/openid-connect), section
-    /// "Understanding the OIDC token".
+    /// Source: GitHub Docs, [OpenID Connect reference](https://docs.github.com/en/actions/reference/security/oidc), sections
+    /// "Custom claims provided by GitHub" and "Immutable subject claims", and
+    /// [Securely using pull_request_target](https://docs.github.com/en/actions/reference/security/securely-using-pull_request_target).
     pub fn github_actions() -> Self {
         let tokens = AccessTokens::named_by("repository")
+            .and_by("repository_owner_id")
+            .and_by("repository_id")
             .and_by("ref")
             .only_named()
-            .only(Rule::IsNot("event_name".into(), &["pull_request", "pull_request_target"]))
+            .only(Rule::Is("event_name".into(), Expected::OneOf(EVENTS_OF_WRITERS)))
             .typ(["JWT"])
             .scopes_from([])
             .require_jti();
@@ -256,7 +280,8 @@ impl TrustedIssuer {
     /// Trusts pipelines of a GitLab instance, such as `https://gitlab.com`. Each caller is a
     /// [`pipeline`](Self::pipeline): a project and a ref.
     ///
-    /// `project_path` and `ref_path` of the token must be those of a pipeline, and `ref_protected` must be `true`. The
+    /// `project_path`, `namespace_id`, `project_id` and `ref_path` of the token must be those of a pipeline, and
+    /// `ref_protected` must be `true`. GitLab gives the path of a deleted or moved project to another one, and not its id. The
     /// ID token of a user has none of these claims.
     ///
     /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag. GitLab 16.0
@@ -267,6 +292,8 @@ impl TrustedIssuer {
     /// section "Token payload".
     pub fn gitlab_ci(instance: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("project_path")
+            .and_by("namespace_id")
+            .and_by("project_id")
             .and_by("ref_path")
             .only_named()
             .access_if("ref_protected", "true")
@@ -276,22 +303,26 @@ impl TrustedIssuer {
         Self::oauth_with(instance, tokens)
     }
 
-    /// Names the pipeline of a repository and a ref, such as `bakery/orders` and `refs/heads/main`. You may call it
-    /// repeatedly. The ref is complete: a branch and a tag of one name differ. For
-    /// [`github_actions`](Self::github_actions) and [`gitlab_ci`](Self::gitlab_ci).
+    /// Names the pipeline of a repository and a ref, such as `bakery@65/orders@74` and `refs/heads/main`. You may call it
+    /// repeatedly. For [`github_actions`](Self::github_actions) and [`gitlab_ci`](Self::gitlab_ci).
+    ///
+    /// - The id of the owner follows the owner, and the id of the repository its name, as in the claim `sub` of GitHub. Both
+    ///   are required, because names are used again: after a deletion or a change of the name, a stranger can register it. A
+    ///   renamed repository is refused until you change its name here.
+    /// - The ids are those of the claims `repository_owner_id` and `repository_id` of GitHub, `namespace_id` and `project_id`
+    ///   of GitLab. The namespace of a project in a subgroup is the subgroup: `bakery/ovens@72/orders@22`.
+    /// - The ref is complete: a branch and a tag of one name differ.
     pub fn pipeline(self, repository: &str, reference: &str, service: impl Into<String>) -> Self {
-        let is_word =
-            |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-        let is_repository =
-            is_word(repository) && repository.split('/').filter(|part| !part.is_empty()).count() > 1;
+        let identified = identified(repository);
         let is_reference = is_word(reference)
             && ["refs/heads/", "refs/tags/"]
                 .iter()
                 .any(|start| reference.strip_prefix(start).is_some_and(|name| !name.is_empty()));
-        let subject = AccessTokens::joined(&[repository, reference]);
-        self.checked(is_repository, "a repository", repository, "owner and name, such as `bakery/orders`")
+        let (is_repository, (path, owner_id, id)) = (identified.is_some(), identified.unwrap_or_default());
+        let expected = "owner and name, each with its id, such as `bakery@65/orders@74`";
+        self.checked(is_repository, "a repository", repository, expected)
             .checked(is_reference, "a complete ref", reference, "`refs/heads/main` or `refs/tags/v1`")
-            .name(subject, service)
+            .name(AccessTokens::joined(&[&path, owner_id, id, reference]), service)
     }
 
     /// Trusts service accounts of a cluster of Amazon EKS by its OIDC provider. The arguments are the region and the
@@ -356,6 +387,21 @@ fn is_guid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12])
         && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Reads `bakery@65/orders@74`: the path of a repository, the id of its owner, and its own id.
+fn identified(repository: &str) -> Option<(String, &str, &str)> {
+    let (owner, name) = repository.rsplit_once('/')?;
+    let ((owner, owner_id), (name, id)) = (owner.rsplit_once('@')?, name.rsplit_once('@')?);
+    let path = format!("{owner}/{name}");
+    let is_path = path.split('/').all(|part| is_word(part) && !part.contains('@'));
+    let are_ids =
+        [owner_id, id].iter().all(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_path && are_ids).then_some((path, owner_id, id))
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// Whether a text is a region, which becomes part of a host name.

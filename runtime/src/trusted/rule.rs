@@ -30,7 +30,6 @@ impl Members {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rule {
     Is(Cow<'static, str>, Expected),
-    IsNot(Cow<'static, str>, &'static [&'static str]),
     /// Absent, or this text.
     IsOrAbsent(&'static str, &'static str),
     /// `claim` equals `other` followed by `suffix`.
@@ -47,12 +46,19 @@ pub(super) enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
     Text(Cow<'static, str>),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
     /// One of two texts, in any case.
     Either([&'static str; 2]),
     True,
 }
 
 impl Rule {
+    /// Whether a token meets the rule only by a claim that it has.
+    pub(super) fn is_mark(&self) -> bool {
+        matches!(self, Self::Is(..) | Self::Equal { .. } | Self::Within(..))
+    }
+
     /// Compares the claim. An absent claim, and one of another type, fails.
     pub(super) fn check(&self, members: &Members) -> Result<(), String> {
         let found = |claim: &str| match members.get(claim) {
@@ -63,6 +69,11 @@ impl Rule {
         };
         match self {
             Self::Is(claim, Expected::Text(value)) if members.text(claim) == Some(value) => Ok(()),
+            Self::Is(claim, Expected::OneOf(values))
+                if members.text(claim).is_some_and(|text| values.contains(&text)) =>
+            {
+                Ok(())
+            }
             Self::Is(claim, Expected::True) if members.get(claim) == Some(&Tree::Bool(true)) => Ok(()),
             Self::Is(claim, Expected::Either(values))
                 if members
@@ -74,6 +85,7 @@ impl Rule {
             Self::Is(claim, expected) => {
                 let expected = match expected {
                     Expected::Text(value) => format!("`{value}`"),
+                    Expected::OneOf(values) => format!("`{}`", values.join("` or `")),
                     Expected::Either([one, other]) => format!("`{one}` or `{other}`"),
                     Expected::True => "`true`".to_owned(),
                 };
@@ -83,10 +95,6 @@ impl Rule {
                 None => Ok(()),
                 Some(Tree::Text(text)) if text == value => Ok(()),
                 Some(_) => Err(format!("`{claim}` is {}, expected `{value}` or none", found(claim))),
-            },
-            Self::IsNot(claim, values) => match members.text(claim) {
-                Some(value) if !values.contains(&value) => Ok(()),
-                _ => Err(format!("`{claim}` is {}", found(claim))),
             },
             Self::Equal { claim, other, suffix } => match (members.text(claim), members.text(other)) {
                 (Some(text), Some(other))
@@ -135,7 +143,7 @@ mod tests {
         let truth = Rule::Is("flag".into(), Expected::True);
         let either = Rule::Is("a".into(), Expected::Either(["Bearer", "DPoP"]));
         let optional = Rule::IsOrAbsent("a", "x");
-        let other = Rule::IsNot("a".into(), &["x", "y"]);
+        let one_of = Rule::Is("a".into(), Expected::OneOf(&["x", "y"]));
         let equal = |suffix| Rule::Equal { claim: "a".into(), other: "b".into(), suffix };
         let absent = Rule::Absent("a".into());
         let within = Rule::Within("object", "account", "7".to_owned());
@@ -157,9 +165,9 @@ mod tests {
                 vec![r#"{"a":"X"}"#, r#"{"a":""}"#, r#"{"a":["x"]}"#, r#"{"a":null}"#],
             ),
             (
-                &other,
-                vec![r#"{"a":"z"}"#, r#"{"a":""}"#],
-                vec!["{}", r#"{"a":"x"}"#, r#"{"a":"y"}"#, r#"{"a":["z"]}"#, r#"{"a":null}"#],
+                &one_of,
+                vec![r#"{"a":"x"}"#, r#"{"a":"y"}"#],
+                vec!["{}", r#"{"a":"z"}"#, r#"{"a":"X"}"#, r#"{"a":""}"#, r#"{"a":["x"]}"#, r#"{"a":null}"#],
             ),
             (
                 &equal(""),
@@ -215,7 +223,11 @@ mod tests {
             (&Rule::IsOrAbsent("a", "x"), r#"{"a":"y"}"#, "`a` is `y`, expected `x` or none"),
             (&suffixed, r#"{"a":"x","b":"x"}"#, "`a` is `x`, and `b` is `x`, without `@c`"),
             (&Rule::Absent("a".into()), r#"{"a":"x"}"#, "it has the claim `a`"),
-            (&Rule::IsNot("a".into(), &["x"]), r#"{"a":"x"}"#, "`a` is `x`"),
+            (
+                &Rule::Is("a".into(), Expected::OneOf(&["x", "y"])),
+                r#"{"a":"z"}"#,
+                "`a` is `z`, expected `x` or `y`",
+            ),
         ] {
             assert_eq!(check(rule, payload), Err(reason.to_owned()), "{rule:?} {payload}");
         }

@@ -56,6 +56,10 @@ fn a_name_is_accepted_once_and_only_for_subjects_of_other_systems() {
     assert_eq!(built(oauth().name("client-7", "../x")), Err(BuildError::ServiceName("../x".to_owned())));
     let strict = TrustedIssuer::strict("x").keys(public()).audience("orders").name("a", "b");
     assert_eq!(built(strict), Err(BuildError::NamesNotForKind));
+    let Err(BuildError::ProviderSetting { setting, .. }) = built(oauth().name("", "orders")) else {
+        panic!()
+    };
+    assert_eq!(setting, "a subject");
 }
 
 #[test]

@@ -87,6 +87,7 @@ const USER_OF_AUTH0: &str = "auth0|507f1f77bcf86cd799439020";
 
 const NOT_SERVICE: &[Code] = &[Code::NotService];
 const BAD_VALUE: &[Code] = &[Code::BadClaimValue];
+const BAD_TYPE: &[Code] = &[Code::BadClaimType];
 const MISSING: &[Code] = &[Code::MissingClaim];
 const WRONG_TYP: &[Code] = &[Code::WrongTyp];
 const WRONG_ISSUER: &[Code] = &[Code::WrongIssuer];
@@ -98,7 +99,7 @@ const UNKNOWN_CLIENT: &[Code] = &[Code::ServiceNotAllowed, Code::BadClaimValue];
 
 impl TestAuthority {
     /// Hostile tokens of a provider, one or more for each [`Impersonation`]. They pretend to be the caller
-    /// `billing-client`, the pipeline of `bakery/billing` at `refs/heads/main`, the service account `billing-client` of the
+    /// `billing-client`, the pipeline of `bakery@65/billing@74` at `refs/heads/main`, the service account `billing-client` of the
     /// namespace `bakery`, or the IAM role `billing-client`. The verifier must name that caller `billing`, and for
     /// [`Provider::Eks`] `bakery.billing`.
     ///
@@ -108,7 +109,7 @@ impl TestAuthority {
     /// When the authority has no audience.
     #[track_caller]
     pub fn impostors(&self, provider: Provider) -> Vec<Impostor> {
-        let (client, pipeline, main) = ("billing-client", "bakery/billing", "refs/heads/main");
+        let (client, pipeline, main) = ("billing-client", "bakery@65/billing@74", "refs/heads/main");
         let machine = match provider {
             Provider::Keycloak => self.keycloak(client),
             Provider::Auth0 => self.auth0(client),
@@ -127,7 +128,7 @@ impl TestAuthority {
             Provider::AwsIam => self.aws_iam(client),
         };
         let named = match provider {
-            Provider::GitHubActions | Provider::GitLabCi => "bakery/orders",
+            Provider::GitHubActions | Provider::GitLabCi => "bakery@65/orders@75",
             _ => "billing",
         };
         let mut all = machine.impostors();
@@ -150,10 +151,11 @@ impl TokenDraft {
     /// Other machines of the provider, which the handler does not allow.
     fn other_clients(&self) -> Vec<Impostor> {
         let (Some(provider), Some(own)) = (self.provider(), self.machine_id()) else { return Vec::new() };
-        let pipeline = own.rsplit_once('/').map(|(owner, _)| format!("{owner}/some-other-repository"));
-        let id = match (provider, pipeline) {
-            (Provider::GitHubActions | Provider::GitLabCi, Some(pipeline)) => pipeline,
-            (Provider::GoogleServiceAccounts, _) => "108200000000000000002".to_owned(),
+        let owner = |id| format!("{}@{}", own.rsplit_once('/').unwrap_or_default().0, text(self, id));
+        let id = match provider {
+            Provider::GitHubActions => format!("{}/some-other-repository@1", owner("repository_owner_id")),
+            Provider::GitLabCi => format!("{}/some-other-project@1", owner("namespace_id")),
+            Provider::GoogleServiceAccounts => "108200000000000000002".to_owned(),
             _ => "some-other-client".to_owned(),
         };
         let mut all = vec![other_client("another client", self.clone().for_machine(&id), UNKNOWN_CLIENT)];
@@ -332,28 +334,44 @@ fn google(machine: &TokenDraft) -> Vec<Impostor> {
 
 fn github(machine: &TokenDraft, repository: &str) -> Vec<Impostor> {
     let reference = text(machine, "ref");
-    let name = repository.rsplit('/').next().unwrap_or_default();
+    let (owner, name) = repository.rsplit_once('/').unwrap_or_default();
+    let (owner_id, id) = (text(machine, "repository_owner_id"), text(machine, "repository_id"));
     let run = || machine.clone();
-    let pull_request = run().claim("event_name", "pull_request").claim("ref", "refs/pull/7/merge");
+    let event = |name: &str| run().claim("event_name", name);
+    let number = |id: &str| id.parse::<u64>().unwrap_or_default();
+    let of_stranger = format!("mill@1/{name}@2");
     vec![
-        user_token("a pull request", pull_request, BAD_VALUE),
+        user_token("a pull request", event("pull_request").claim("ref", "refs/pull/7/merge"), BAD_VALUE),
         id_token("without a repository", run().without_claim("repository").without_claim("ref"), MISSING),
         other_tenant(run().claim("iss", "https://token.actions.githubusercontent.com/mill")),
         look_alike("the other kind of ref", run().claim("ref", other_kind(&reference)), BAD_VALUE),
+        look_alike("a repository of this name of another owner", run().for_machine(&of_stranger), BAD_VALUE),
         look_alike(
-            "a repository of this name of another owner",
-            run().for_machine(&format!("mill/{name}")),
-            BAD_VALUE,
-        ),
-        // Its workflow is the target branch's, and what it checks out may be a stranger's.
-        look_alike(
-            "`pull_request_target`, whose ref is the target branch",
-            run().claim("event_name", "pull_request_target"),
+            "a repository that was created again under this name",
+            run().for_machine(&format!("{owner}@{owner_id}/{name}@2")),
             BAD_VALUE,
         ),
         look_alike(
-            "repository and ref in one claim",
-            run().claim("repository", format!("{repository} {reference}")),
+            "an owner that took this name, and a repository of the same name",
+            run().for_machine(&format!("{owner}@1/{name}@2")),
+            BAD_VALUE,
+        ),
+        look_alike("another owner", run().claim("repository_owner_id", "1"), BAD_VALUE),
+        look_alike(
+            "the ids in each other's place",
+            run().claim("repository_owner_id", id.as_str()).claim("repository_id", owner_id.as_str()),
+            BAD_VALUE,
+        ),
+        look_alike("the id as a number", run().claim("repository_id", number(&id)), BAD_TYPE),
+        look_alike("without ids", run().without_claim("repository_id"), MISSING),
+        // Its workflow is the default branch's, and what it checks out may be a stranger's.
+        look_alike("`pull_request_target`", event("pull_request_target"), BAD_VALUE),
+        look_alike("`workflow_run`, also after a pull request", event("workflow_run"), BAD_VALUE),
+        look_alike("a comment of a stranger", event("issue_comment"), BAD_VALUE),
+        look_alike("an event in other case", event("Push"), BAD_VALUE),
+        look_alike(
+            "the repository and its ids in one claim",
+            run().claim("repository", format!("{repository} {owner_id} {id} {reference}")),
             BAD_VALUE,
         ),
     ]
@@ -361,7 +379,8 @@ fn github(machine: &TokenDraft, repository: &str) -> Vec<Impostor> {
 
 fn gitlab(machine: &TokenDraft, project: &str) -> Vec<Impostor> {
     let reference = text(machine, "ref_path");
-    let name = project.rsplit('/').next().unwrap_or_default();
+    let (group, name) = project.rsplit_once('/').unwrap_or_default();
+    let (group_id, id) = (text(machine, "namespace_id"), text(machine, "project_id"));
     let job = || machine.clone();
     let user =
         || job().without_claim("project_path").without_claim("ref_path").without_claim("ref_protected");
@@ -372,10 +391,28 @@ fn gitlab(machine: &TokenDraft, project: &str) -> Vec<Impostor> {
         look_alike("the other kind of ref", job().claim("ref_path", other_kind(&reference)), BAD_VALUE),
         look_alike(
             "a project of this name of another group",
-            job().for_machine(&format!("mill/{name}")),
+            job().for_machine(&format!("mill@1/{name}@2")),
             BAD_VALUE,
         ),
+        look_alike(
+            "a project that was created again under this path",
+            job().for_machine(&format!("{group}@{group_id}/{name}@2")),
+            BAD_VALUE,
+        ),
+        look_alike(
+            "a group that took this path, and a project of the same name",
+            job().for_machine(&format!("{group}@1/{name}@2")),
+            BAD_VALUE,
+        ),
+        look_alike("another group", job().claim("namespace_id", "1"), BAD_VALUE),
+        look_alike(
+            "the ids in each other's place",
+            job().claim("namespace_id", id.as_str()).claim("project_id", group_id),
+            BAD_VALUE,
+        ),
+        look_alike("without ids", job().without_claim("project_id"), MISSING),
         look_alike("a ref that is not protected", job().claim("ref_protected", "false"), BAD_VALUE),
+        look_alike("`ref_protected` as a boolean", job().claim("ref_protected", true), BAD_VALUE),
     ]
 }
 
@@ -388,8 +425,7 @@ fn eks(machine: &TokenDraft) -> Vec<Impostor> {
     let other_cluster = "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLEMILL4633E53DE1B71EXAMPLE";
     vec![
         user_token("a user of the cluster", pod().claim("sub", "anna@bakery.example"), NOT_SERVICE),
-        // As the Secret of a service account has it.
-        id_token("not bound to a pod", pod().without_claim("kubernetes.io"), MISSING),
+        id_token("of a Secret, without `kubernetes.io`", pod().without_claim("kubernetes.io"), MISSING),
         other_tenant(pod().claim("iss", other_cluster)),
         look_alike(
             "an account of this name in another namespace",

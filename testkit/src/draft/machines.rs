@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::TokenDraft;
-use crate::{authority::TestAuthority, provider::Provider};
+use crate::{authority::TestAuthority, fail::OrFail, provider::Provider};
 
 impl TestAuthority {
     /// Starts an access token of a Keycloak service account. The subject is the client.
@@ -121,8 +121,12 @@ impl TestAuthority {
             .for_machine(unique_id)
     }
 
-    /// Starts an ID token of a workflow of GitHub Actions, such as `bakery/orders` at `refs/heads/main`. Its `sub` has the
-    /// form of a repository that was created after July 2026.
+    /// Starts an ID token of a workflow of GitHub Actions, such as `bakery@65/orders@74` at `refs/heads/main`: the owner and
+    /// the repository, each with its id, as for [`TrustedIssuer::pipeline`](service_only::TrustedIssuer::pipeline). Its `sub`
+    /// has the form of a repository that was created after July 2026.
+    ///
+    /// # Panics
+    /// When an id is missing.
     #[track_caller]
     pub fn github_actions(&self, repository: &str, reference: &str) -> TokenDraft {
         self.of_machine(Provider::GitHubActions)
@@ -131,21 +135,20 @@ impl TestAuthority {
             .claim("event_name", "push")
             .claim("ref", reference)
             .claim("ref_type", kind_of(reference))
-            .claim("repository_id", "74")
-            .claim("repository_owner_id", "65")
             .claim("repository_visibility", "private")
             .claim("runner_environment", "github-hosted")
-            .claim("workflow_ref", format!("{repository}/.github/workflows/deploy.yml@{reference}"))
             .for_machine(repository)
     }
 
-    /// Starts an ID token of a job of GitLab CI, such as `bakery/orders` at `refs/heads/main`.
+    /// Starts an ID token of a job of GitLab CI, such as `bakery@72/orders@22` at `refs/heads/main`: the namespace and the
+    /// project, each with its id.
+    ///
+    /// # Panics
+    /// When an id is missing.
     #[track_caller]
     pub fn gitlab_ci(&self, project: &str, reference: &str) -> TokenDraft {
         self.of_machine(Provider::GitLabCi)
-            .claim("namespace_id", "72")
             .claim("pipeline_source", "push")
-            .claim("project_id", "22")
             .claim("ref", reference.rsplit('/').next().unwrap_or_default())
             .claim("ref_path", reference)
             .claim("ref_protected", "true")
@@ -181,7 +184,7 @@ impl TokenDraft {
         self.provider
     }
 
-    /// The id of the machine by the provider: a client, a repository, a service account or a role.
+    /// The id of the machine by the provider: a client, a service account or a role; the path of a repository or a project.
     pub(crate) fn machine_id(&self) -> Option<&str> {
         let provider = self.provider?;
         let id = self.held(provider.machine_claim())?.as_str()?;
@@ -192,7 +195,9 @@ impl TokenDraft {
         }
     }
 
-    /// The same token for another machine of the provider.
+    /// The same token for another machine of the provider. A repository or a project is written with its ids, such as
+    /// `bakery@65/orders@74`.
+    #[track_caller]
     pub(super) fn for_machine(self, id: &str) -> Self {
         let Some(provider) = self.provider else { return self };
         let text = |claim| self.held(claim).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -207,14 +212,26 @@ impl TokenDraft {
             Provider::Duende => self.claim("client_id", id),
             Provider::GoogleServiceAccounts => self.claim("azp", id).claim("sub", id),
             Provider::GitHubActions => {
-                let (owner, name) = id.split_once('/').unwrap_or((id, ""));
-                let subject = format!("repo:{owner}@65/{name}@74:ref:{}", text("ref"));
-                self.claim("repository", id).claim("repository_owner", owner).claim("sub", subject)
+                let Repository { owner, owner_id, name, id } = Repository::of(id);
+                let subject = format!("repo:{owner}@{owner_id}/{name}@{id}:ref:{}", text("ref"));
+                let workflow = format!("{owner}/{name}/.github/workflows/deploy.yml@{}", text("ref"));
+                self.claim("repository", format!("{owner}/{name}"))
+                    .claim("repository_id", id)
+                    .claim("repository_owner", owner)
+                    .claim("repository_owner_id", owner_id)
+                    .claim("sub", subject)
+                    .claim("workflow_ref", workflow)
             }
             Provider::GitLabCi => {
-                let namespace = id.rsplit_once('/').map_or(id, |(namespace, _)| namespace);
-                let subject = format!("project_path:{id}:ref_type:{}:ref:{}", text("ref_type"), text("ref"));
-                self.claim("namespace_path", namespace).claim("project_path", id).claim("sub", subject)
+                let Repository { owner, owner_id, name, id } = Repository::of(id);
+                let path = format!("{owner}/{name}");
+                let subject =
+                    format!("project_path:{path}:ref_type:{}:ref:{}", text("ref_type"), text("ref"));
+                self.claim("namespace_id", owner_id)
+                    .claim("namespace_path", owner)
+                    .claim("project_id", id)
+                    .claim("project_path", path)
+                    .claim("sub", subject)
             }
             Provider::Eks => {
                 let mut bound = self.held("kubernetes.io").cloned().unwrap_or_default();
@@ -229,6 +246,26 @@ impl TokenDraft {
                 self.claim("sub", format!("arn:aws:iam::{}:role/{id}", Provider::AWS_ACCOUNT))
             }
         }
+    }
+}
+
+/// A repository or a project, written with the ids of its owner and itself: `bakery@65/orders@74`.
+struct Repository<'t> {
+    owner: &'t str,
+    owner_id: &'t str,
+    name: &'t str,
+    id: &'t str,
+}
+
+impl<'t> Repository<'t> {
+    #[track_caller]
+    fn of(text: &'t str) -> Self {
+        let parts = || {
+            let (owner, name) = text.rsplit_once('/')?;
+            let ((owner, owner_id), (name, id)) = (owner.rsplit_once('@')?, name.rsplit_once('@')?);
+            Some(Self { owner, owner_id, name, id })
+        };
+        parts().or_fail("a repository has its ids; write it like `bakery@65/orders@74`")
     }
 }
 

@@ -27,7 +27,7 @@ fn trusted(authority: &TestAuthority, provider: Provider) -> TrustedIssuer {
     let trusted = authority.trusted_provider(provider);
     match provider {
         Provider::GitHubActions | Provider::GitLabCi => {
-            trusted.pipeline("bakery/billing", "refs/heads/main", "billing")
+            trusted.pipeline("bakery@65/billing@74", "refs/heads/main", "billing")
         }
         Provider::Eks => trusted.name("system:serviceaccount:bakery:billing-client", name(provider)),
         Provider::AwsIam => trusted.name("arn:aws:iam::123456789012:role/billing-client", "billing"),
@@ -58,8 +58,8 @@ fn draft(authority: &TestAuthority, provider: Provider) -> TokenDraft {
             authority.google_service_account("billing-client", "billing@bakery.iam.gserviceaccount.com")
         }
         Provider::Duende => authority.duende("billing-client"),
-        Provider::GitHubActions => authority.github_actions("bakery/billing", "refs/heads/main"),
-        Provider::GitLabCi => authority.gitlab_ci("bakery/billing", "refs/heads/main"),
+        Provider::GitHubActions => authority.github_actions("bakery@65/billing@74", "refs/heads/main"),
+        Provider::GitLabCi => authority.gitlab_ci("bakery@65/billing@74", "refs/heads/main"),
         Provider::Eks => authority.eks("bakery", "billing-client"),
         Provider::AwsIam => authority.aws_iam("billing-client"),
         other => panic!("{other:?} has no machine"),
@@ -161,7 +161,7 @@ fn claims_that_a_provider_writes_only_sometimes_decide_nothing() {
     }
     // GitHub changes `sub` with the environment of a job and the age of the repository.
     let github = accepted(Provider::GitHubActions, &|own| {
-        let run = own.github_actions("bakery/billing", "refs/heads/main");
+        let run = own.github_actions("bakery@65/billing@74", "refs/heads/main");
         run.claim("sub", "repo:bakery/billing:environment:prod")
     });
     assert_eq!(github, Ok(()));
@@ -240,7 +240,7 @@ fn a_token_of_another_issuer_has_no_impostors() {
     let codes: &[Code] = &[Code::ServiceNotAllowed, Code::BadClaimValue];
     assert_eq!(okta.expectation(), Some(Expectation::DeniedAs(codes)));
     assert_eq!(okta.code(), Some(Code::ServiceNotAllowed));
-    let github = authority.github_actions("bakery/billing", "refs/heads/main");
+    let github = authority.github_actions("bakery@65/billing@74", "refs/heads/main");
     let user = github.fixture(Defect::UserOfProvider).unwrap();
     assert_eq!(user.expectation(), Some(Expectation::Denied(Code::BadClaimValue)));
 }

@@ -78,6 +78,49 @@ fn a_token_needs_every_mark_and_none_of_another_type() {
 }
 
 #[test]
+fn a_token_with_a_part_of_the_marks_belongs_to_no_user() {
+    let user = |tokens: &AccessTokens, payload: Json| tokens.is_user(&members(tokens, &payload));
+    let tokens = AccessTokens::named_by("azp")
+        .machine_if("gty", "client-credentials")
+        .machine_if_equal("sub", "azp")
+        .user_if_present("uid")
+        .user_unless("idtyp", "app")
+        .and_users();
+    assert!(user(&tokens, json!({"azp": "web", "sub": "anna", "uid": "u1"})));
+    assert!(user(&tokens, json!({"azp": "web", "sub": "anna", "uid": "u1", "idtyp": "user"})));
+    for neither in [
+        json!({"azp": "web", "sub": "anna"}),
+        json!({"azp": "web", "sub": "web", "uid": "u1"}),
+        json!({"azp": "web", "sub": "anna", "uid": "u1", "gty": "client-credentials"}),
+        json!({"azp": "web", "sub": "web"}),
+    ] {
+        assert!(!user(&tokens, neither.clone()), "{neither}");
+    }
+    let one_mark = || AccessTokens::named_by("azp").machine_if_equal("sub", "azp");
+    assert!(user(&one_mark().and_users(), json!({"azp": "web", "sub": "anna"})));
+    assert!(!user(&one_mark(), json!({"azp": "web", "sub": "anna"})), "users are not admitted");
+}
+
+#[test]
+fn a_subject_without_a_role_has_no_default_name_where_roles_are_what_is_granted() {
+    let tokens = || {
+        AccessTokens::named_by("azp")
+            .machine_if("idtyp", "app")
+            .roles_from([GrantClaim::Roles])
+            .names_or_roles()
+    };
+    let default = |tokens: AccessTokens, roles: Json| {
+        let read = members(&tokens, &json!({"azp": "orders", "idtyp": "app", "roles": roles}));
+        tokens.subject(&read).unwrap().default.map(std::borrow::Cow::into_owned)
+    };
+    assert_eq!(default(tokens(), json!(["Orders.Read"])), Some("orders".to_owned()));
+    for none in [json!([]), json!(null), json!(""), json!([""]), json!({"Orders.Read": true}), json!([7])] {
+        assert_eq!(default(tokens(), none.clone()), None, "{none}");
+    }
+    assert_eq!(default(tokens().only_named(), json!(["Orders.Read"])), None);
+}
+
+#[test]
 fn two_absent_or_empty_claims_are_not_equal() {
     let tokens = AccessTokens::named_by("azp").machine_if_equal("a", "b");
     assert_eq!(subject(&tokens, &json!({"azp": "x"})), Err(Code::NotService));

@@ -26,18 +26,35 @@ fn a_tenant_of_entra_is_one_directory_by_its_id() {
 }
 
 #[test]
-fn a_pipeline_is_a_repository_and_a_complete_ref() {
+fn a_pipeline_is_a_repository_with_its_ids_and_a_complete_ref() {
     let github = || TrustedIssuer::github_actions();
     assert!(matches!(built(github()), Err(BuildError::NoNames(_))));
     assert!(matches!(built(TrustedIssuer::gitlab_ci("https://gitlab.com")), Err(BuildError::NoNames(_))));
-    assert_eq!(built(github().pipeline("bakery/orders", "refs/heads/main", "orders")), Ok(()));
-    assert_eq!(built(github().pipeline("bakery/a/b", "refs/tags/v1", "orders")), Ok(()));
-    for repository in ["bakery", "bakery/", "", "bakery/or ders", "bakery/orders\n"] {
+    assert_eq!(built(github().pipeline("bakery@65/orders@74", "refs/heads/main", "orders")), Ok(()));
+    assert_eq!(built(github().pipeline("bakery/a@65/b@74", "refs/tags/v1", "orders")), Ok(()));
+    for repository in [
+        // Another owner can take a name.
+        "bakery/orders",
+        "bakery@65/orders",
+        "bakery/orders@74",
+        "bakery@/orders@74",
+        "bakery@65/orders@",
+        "bakery@65/orders@7a",
+        "bakery@65/orders@-74",
+        "bakery@65@66/orders@74",
+        "@65/orders@74",
+        "bakery@65/@74",
+        "bakery@65/orders@74/",
+        "bakery",
+        "",
+        "bakery@65/or ders@74",
+        "bakery@65/orders@74\n",
+    ] {
         let refused = built(github().pipeline(repository, "refs/heads/main", "orders"));
         assert!(is_setting(refused, "a repository"), "{repository}");
     }
     for reference in ["main", "refs/heads/", "refs/pull/7/merge", "refs/heads/a b", ""] {
-        let refused = built(github().pipeline("bakery/orders", reference, "orders"));
+        let refused = built(github().pipeline("bakery@65/orders@74", reference, "orders"));
         assert!(is_setting(refused, "a complete ref"), "{reference}");
     }
 }
@@ -59,6 +76,19 @@ fn a_caller_of_aws_is_a_role_of_the_account() {
     for account in ["12345678901", "12345678901x", ""] {
         assert!(is_setting(built(aws(account).name("arn", "orders")), "an AWS account"), "{account}");
     }
+}
+
+#[test]
+fn a_provider_that_anyone_can_use_needs_the_names_of_the_callers() {
+    for everyone in [
+        TrustedIssuer::google_service_accounts(),
+        TrustedIssuer::github_actions(),
+        TrustedIssuer::gitlab_ci("https://gitlab.com"),
+    ] {
+        assert!(matches!(built(everyone), Err(BuildError::NoNames(_))));
+    }
+    let account = TrustedIssuer::google_service_accounts().name("108200000000000000001", "orders");
+    assert_eq!(built(account), Ok(()));
 }
 
 #[test]
