@@ -4,6 +4,7 @@ mod asked;
 mod bound;
 mod edit;
 mod forge;
+mod grants;
 mod impostors;
 mod machines;
 mod shapes;

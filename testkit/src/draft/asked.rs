@@ -9,6 +9,7 @@ use super::{DEFAULT_ROLE, TokenDraft};
 impl TokenDraft {
     /// Makes the token meet a policy: it gets the first service, the first actor, the first role and all scopes of the policy.
     /// A token of an identity provider does not change, because the provider determines its claims. The test sets them.
+    /// The classes about scopes and roles then change those that the policy names.
     ///
     /// The attack classes about roles and age then fit the token; a token alone is not enough for them. The
     /// classes about names and scopes then fit only if the policy requires some.
@@ -100,7 +101,7 @@ impl TokenDraft {
     }
 
     /// What the handler requires of a caller of this kind; `None` if the test did not say.
-    fn requirements(&self) -> Option<&Requirements> {
+    pub(super) fn requirements(&self) -> Option<&Requirements> {
         let access = self.asked.as_ref()?;
         if self.is_user() { access.for_users() } else { access.for_services() }
     }

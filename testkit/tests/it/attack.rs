@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      624  the valid token is refused with 403 Forbidden
+      629  the valid token is refused with 403 Forbidden
     ");
 }
 

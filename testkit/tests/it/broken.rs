@@ -174,9 +174,9 @@ async fn report_begins_with_the_cause_and_lists_its_attacks() {
        75  the attack has no certificates
        70  the token is not bound to a key of its sender
        22  the endpoint requires no actor
+       10  no identity provider issued the token
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
-        5  no identity provider issued the token
         4  the endpoint requires no claim whose value is known
         3  the endpoint has no maximum age
         1  the token is a service's
@@ -234,9 +234,9 @@ async fn clean_report_has_few_lines_and_tells_why_attacks_were_not_sent() {
        75  the attack has no certificates
        70  the token is not bound to a key of its sender
        22  the endpoint requires no actor
+       10  no identity provider issued the token
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
-        5  no identity provider issued the token
         4  the endpoint requires no claim whose value is known
         3  the endpoint has no maximum age
         1  the test excludes this class

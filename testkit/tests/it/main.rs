@@ -11,6 +11,7 @@ mod attack_grpc;
 mod audit;
 mod broken;
 mod broken_dpop;
+mod broken_providers;
 #[cfg(feature = "tls")]
 mod broken_tls;
 mod clock;

@@ -2,28 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use axum::{Router, body::Body, extract::Request, routing::any};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use axum::{Router, routing::any};
 use http::Method;
-use serde_json::Value;
-use service_only::{AccessTokens, Policy, TrustedIssuer, Verifier, error::Code, service_only};
+use serde_json::{Value, json};
+use service_only::{Policy, TrustedIssuer, Verifier, error::Code, service_only, users_only};
 use service_only_testkit::{
-    AttackReport, Defect, Expectation, FixtureToken, Impersonation, Impostor, Outcome, Provider,
-    TestAuthority, TokenDraft, attack,
+    Attack, AttackReport, Defect, Expectation, FixtureToken, Impersonation, Impostor, Outcome, Provider,
+    TestAuthority, TokenDraft, attack, call,
 };
-use tower::ServiceExt;
 
-fn authority(provider: Provider) -> TestAuthority {
+pub(crate) fn authority(provider: Provider) -> TestAuthority {
     TestAuthority::new().audience("orders").of_provider(provider)
 }
 
 /// The name of the expected caller. Another service account of a cluster has a name with its namespace.
-fn name(provider: Provider) -> &'static str {
+pub(crate) fn name(provider: Provider) -> &'static str {
     if provider == Provider::Eks { "bakery.billing" } else { "billing" }
 }
 
 /// The expected caller by its name.
-fn trusted(authority: &TestAuthority, provider: Provider) -> TrustedIssuer {
+pub(crate) fn trusted(authority: &TestAuthority, provider: Provider) -> TrustedIssuer {
     let trusted = authority.trusted_provider(provider);
     match provider {
         Provider::GitHubActions | Provider::GitLabCi => {
@@ -45,7 +43,7 @@ fn machine(authority: &TestAuthority, provider: Provider) -> FixtureToken {
     draft(authority, provider).token()
 }
 
-fn draft(authority: &TestAuthority, provider: Provider) -> TokenDraft {
+pub(crate) fn draft(authority: &TestAuthority, provider: Provider) -> TokenDraft {
     match provider {
         Provider::Keycloak => authority.keycloak("billing-client"),
         Provider::Auth0 => authority.auth0("billing-client").scope("orders:read"),
@@ -110,6 +108,105 @@ fn a_token_of_one_provider_is_not_anothers_even_with_its_issuer() {
     }
 }
 
+/// The claims that decide whether a token is the machine's, besides audience, times and `jti`.
+fn decisive(provider: Provider) -> &'static [&'static str] {
+    match provider {
+        Provider::Keycloak => &["azp", "client_id", "iss", "typ"],
+        Provider::Auth0 => &["azp", "iss", "sub"],
+        Provider::Auth0Rfc9068 => &["client_id", "iss", "sub"],
+        Provider::EntraV1 => &["appid", "idtyp", "iss", "tid", "ver"],
+        Provider::EntraV2 => &["azp", "idtyp", "iss", "tid", "ver"],
+        Provider::Okta => &["cid", "iss", "sub"],
+        Provider::Cognito => &["client_id", "iss", "sub", "token_use"],
+        Provider::Duende => &["client_id", "client_machine", "iss"],
+        Provider::GoogleServiceAccounts => &["azp", "email_verified", "iss", "sub"],
+        Provider::GitHubActions => {
+            &["event_name", "iss", "ref", "repository", "repository_id", "repository_owner_id"]
+        }
+        Provider::GitLabCi => {
+            &["iss", "namespace_id", "project_id", "project_path", "ref_path", "ref_protected"]
+        }
+        Provider::Eks => &["iss", "kubernetes.io", "sub"],
+        Provider::AwsIam => &["https://sts.amazonaws.com/", "iss", "sub"],
+        other => panic!("{other:?} is new"),
+    }
+}
+
+/// Values of another type, and texts that resemble the value.
+fn similar(value: &Value) -> Vec<Value> {
+    let mut all = vec![json!(null), json!(7), json!([]), json!({}), json!(""), json!([value])];
+    all.push(if *value == json!(true) { json!("true") } else { json!(true) });
+    if let Some(text) = value.as_str() {
+        let letters =
+            [('a', 'а'), ('e', 'е'), ('i', 'ı'), ('o', 'ο'), ('p', 'р'), ('s', 'ѕ'), ('t', 'τ'), ('0', '٠')];
+        let other_letters = letters.map(|(own, other)| text.replacen(own, &other.to_string(), 1));
+        let around = ["/", " ", "\0", "\n", "\u{200b}", ".", "#", "%20", "x"];
+        let texts = around.iter().flat_map(|mark| [format!("{text}{mark}"), format!("{mark}{text}")]);
+        let cut: String = text.chars().skip(1).collect();
+        let texts = texts.chain(other_letters).chain([
+            cut,
+            format!("{text} {text}"),
+            text.to_uppercase(),
+            text.to_lowercase(),
+        ]);
+        all.extend(texts.filter(|other| other != text).map(Value::from));
+        all.push(json!({ text: true }));
+        all.push(json!([text, "other"]));
+    }
+    all
+}
+
+#[test]
+fn no_similar_value_and_no_other_type_of_a_decisive_claim_passes_for_the_machine() {
+    let mut wrong = Vec::new();
+    for &provider in Provider::ALL {
+        let authority = authority(provider);
+        let verifier = verifier(&authority, provider);
+        let draft = draft(&authority, provider);
+        let claims = draft.token().claims();
+        let is_machine = |draft: &TokenDraft| {
+            verifier.verify(&draft.token()).is_ok_and(|caller| caller.service() == name(provider))
+        };
+        // These have forms of their own, which the other classes test.
+        let common = ["aud", "exp", "iat", "jti", "nbf"];
+        for (claim, value) in claims.as_object().unwrap() {
+            let is_decisive = decisive(provider).contains(&claim.as_str());
+            let ignores_case = provider == Provider::Keycloak && claim == "typ";
+            let accepted: Vec<_> = similar(value)
+                .into_iter()
+                .filter(|other| {
+                    let same_word =
+                        |other: &str| value.as_str().is_some_and(|own| own.eq_ignore_ascii_case(other));
+                    !(ignores_case && other.as_str().is_some_and(same_word))
+                })
+                .filter(|other| is_machine(&draft.clone().claim(claim, other.clone())))
+                .collect();
+            let removed = is_machine(&draft.clone().without_claim(claim));
+            if is_decisive && !(accepted.is_empty() && !removed) {
+                wrong.push(format!("{provider:?} {claim}: accepts {accepted:?}, removed: {removed}"));
+            }
+            if !is_decisive && !common.contains(&claim.as_str()) && accepted.is_empty() && !removed {
+                wrong.push(format!("{provider:?} {claim} decides too"));
+            }
+            // The id of the machine, also if each claim with it has the similar value.
+            if is_decisive && claim != "iss" {
+                for other in similar(value).into_iter().filter(Value::is_string) {
+                    let same = claims.as_object().unwrap().iter().filter(|(_, held)| *held == value);
+                    let all = same.fold(draft.clone(), |draft, (name, _)| draft.claim(name, other.clone()));
+                    let is_case = ignores_case
+                        && other.as_str().unwrap().eq_ignore_ascii_case(value.as_str().unwrap_or_default());
+                    if !is_case && is_machine(&all) {
+                        wrong.push(format!("{provider:?}: {other} passes for {value}"));
+                    }
+                }
+            }
+        }
+        let names: BTreeSet<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(decisive(provider).iter().all(|claim| names.contains(claim)), "{provider:?} {names:?}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn scopes_and_roles_come_from_the_claims_of_the_provider() {
     let granted: &[(Provider, Policy<'_>)] = &[
@@ -129,6 +226,20 @@ fn scopes_and_roles_come_from_the_claims_of_the_provider() {
         assert!(verifier.verify_with(&token, policy).is_ok(), "{provider:?}");
         let more = Policy::any_service().roles(&["admin"]);
         assert_eq!(verifier.verify_with(&token, &more).unwrap_err().status(), 403, "{provider:?}");
+    }
+}
+
+/// Entra ID issues tokens also to applications to which nothing was granted.
+#[test]
+fn an_application_of_entra_without_a_role_needs_a_name() {
+    for provider in [Provider::EntraV1, Provider::EntraV2] {
+        let authority = authority(provider);
+        let without_names = authority.verifier_trusting(|_| authority.trusted_provider(provider));
+        let application = draft(&authority, provider);
+        let other = application.clone().without_claim("roles").token();
+        assert_eq!(without_names.verify(&application.token()).unwrap().service(), "billing-client");
+        assert_eq!(without_names.verify(&other).unwrap_err().code(), Code::BadClaimValue);
+        assert_eq!(verifier(&authority, provider).verify(&other).unwrap().service(), "billing");
     }
 }
 
@@ -167,13 +278,58 @@ fn claims_that_a_provider_writes_only_sometimes_decide_nothing() {
     assert_eq!(github, Ok(()));
 }
 
+/// Authentic tokens with a part of the marks of a machine, or without a claim that only users have.
+const NEITHER: [(Provider, &str); 10] = [
+    (Provider::Auth0, "the grant `password` of the client"),
+    (Provider::EntraV1, "roles and certificate of the application, without `idtyp`"),
+    (Provider::EntraV1, "`idtyp` of an application beside `scp`"),
+    (Provider::EntraV2, "roles and certificate of the application, without `idtyp`"),
+    (Provider::EntraV2, "`idtyp` of an application beside `scp`"),
+    (Provider::Okta, "a user whose login is the client's id"),
+    (Provider::Cognito, "a user whose name is the client's id"),
+    (Provider::Duende, "a login with the claims of the client"),
+    (Provider::Duende, "the mark in capitals"),
+    (Provider::Duende, "the mark as a boolean"),
+];
+
+#[tokio::test]
+async fn a_token_that_is_neither_a_machines_nor_a_users_is_refused_by_a_handler_for_users() {
+    #[users_only]
+    async fn profile() {}
+    let mut neither = 0;
+    for &provider in Provider::ALL.iter().filter(|provider| **provider != Provider::Eks) {
+        let authority = authority(provider);
+        let trusted = trusted(&authority, provider).and_users();
+        let verifier = Verifier::builder().trust(trusted).clock(authority.clock().clone()).build().unwrap();
+        let app = call(Router::new().route("/", any(profile)).with_state(verifier));
+        assert_eq!(app.get("/").bearer(machine(&authority, provider)).await.status(), 403, "{provider:?}");
+        let mut users = 0;
+        for impostor in authority.impostors(provider) {
+            let status = app.get("/").bearer(impostor.token()).await.status();
+            let shown = format!("{impostor:?}");
+            if NEITHER.iter().any(|(of, what)| *of == provider && shown.contains(&format!("{what:?}"))) {
+                assert_eq!(status, 403, "{provider:?} {shown}");
+                neither += 1;
+            }
+            match impostor.class() {
+                Impersonation::User => users += usize::from(status == 200),
+                Impersonation::OtherClient | Impersonation::OtherTenant => {
+                    assert_ne!(status, 200, "{provider:?} {shown}");
+                }
+                _ => {}
+            }
+        }
+        let has_users = !matches!(provider, Provider::GitHubActions | Provider::GitLabCi | Provider::AwsIam);
+        assert_eq!(users > 0, has_users, "{provider:?}: {users}");
+    }
+    assert_eq!(neither, NEITHER.len());
+}
+
 #[service_only(services("billing", "bakery.billing"))]
-async fn invoices() {}
+pub(crate) async fn invoices() {}
 
-#[service_only(services("billing"))]
-async fn invoices_of_billing() {}
-
-const OF_PROVIDERS: [Defect; 5] = [
+/// The classes about who the caller is.
+pub(crate) const OF_PROVIDERS: [Defect; 5] = [
     Defect::UserOfProvider,
     Defect::IdTokenOfProvider,
     Defect::OtherClientOfProvider,
@@ -181,8 +337,14 @@ const OF_PROVIDERS: [Defect; 5] = [
     Defect::LookAlikeOfProvider,
 ];
 
-fn sent(report: &AttackReport) -> usize {
+pub(crate) fn sent(report: &AttackReport) -> usize {
     report.findings().filter(|finding| !matches!(finding.outcome(), Outcome::NotSent(_))).count()
+}
+
+/// An attack with the classes about the claims of providers only.
+pub(crate) fn of_claims(attack: Attack) -> Attack {
+    let others = Defect::ALL.iter().filter(|defect| !["policy", "provider"].contains(&defect.family()));
+    others.fold(attack, |attack, defect| attack.without(*defect))
 }
 
 #[tokio::test]
@@ -266,94 +428,78 @@ fn an_impostor_pretends_to_be_the_caller_of_the_attack() {
     assert_eq!(clients, ["some-other-client", "orders"]);
 }
 
-/// A verifier of Keycloak's tokens with one mistake, as an application would configure it.
-struct Broken {
-    mistake: &'static str,
-    trusted: fn(&TestAuthority) -> TrustedIssuer,
-    caught_by: Defect,
-}
-
-fn settings() -> AccessTokens {
-    AccessTokens::named_by("azp").typ(["JWT"]).require_jti()
-}
-
-fn lax(authority: &TestAuthority, tokens: AccessTokens) -> TrustedIssuer {
-    let issuer = authority.trusted_as(|issuer| TrustedIssuer::oauth_with(issuer, tokens));
-    issuer.name("billing-client", "billing")
-}
-
-const BROKEN: &[Broken] = &[
-    Broken {
-        mistake: "takes each token with a level of authentication for a machine's, unless it has the old mark",
-        trusted: |authority| {
-            let tokens = settings().machine_if("acr", "1").user_if_present("clientId");
-            lax(authority, tokens.access_if("typ", "Bearer"))
-        },
-        caught_by: Defect::UserOfProvider,
-    },
-    Broken {
-        mistake: "does not compare the claim `typ`",
-        trusted: |authority| lax(authority, settings().machine_if_equal("client_id", "azp")),
-        caught_by: Defect::IdTokenOfProvider,
-    },
-    Broken {
-        mistake: "gives the name of the service to a second client",
-        trusted: |authority| {
-            let tokens = settings().machine_if_equal("client_id", "azp").access_if("typ", "Bearer");
-            lax(authority, tokens).name("some-other-client", "billing")
-        },
-        caught_by: Defect::OtherClientOfProvider,
-    },
-    Broken {
-        mistake: "recognizes a service account by its user name",
-        trusted: |authority| {
-            let tokens = settings().machine_if("preferred_username", "service-account-billing-client");
-            lax(authority, tokens.access_if("typ", "Bearer"))
-        },
-        caught_by: Defect::LookAlikeOfProvider,
-    },
-];
-
-async fn attacked(authority: &TestAuthority, app: Router) -> Vec<Defect> {
-    const BILLING: Policy<'static> = Policy::any_service().services(&["billing"]);
-    let caller = authority.keycloak("billing-client").meeting(&BILLING);
-    let report = attack(app).as_caller(caller).endpoint(Method::GET, "/").report().await;
-    assert!(sent(&report) > 290, "{report}");
-    report.got_in().map(|finding| finding.defect()).collect()
-}
-
-fn guarded(authority: &TestAuthority, trusted: TrustedIssuer) -> Router {
-    let verifier = Verifier::builder().trust(trusted).clock(authority.clock().clone()).build().unwrap();
-    Router::new().route("/", any(invoices_of_billing)).with_state(verifier)
-}
-
+/// The scopes and the role of a handler, and a token of each provider that has some.
 #[tokio::test]
-async fn each_class_of_impostor_is_the_only_one_that_catches_a_broken_verifier() {
-    let authority = authority(Provider::Keycloak);
-    let ours = || guarded(&authority, trusted(&authority, Provider::Keycloak));
-    assert_eq!(attacked(&authority, ours()).await, []);
-    for broken in BROKEN {
-        let app = guarded(&authority, (broken.trusted)(&authority));
-        assert_eq!(attacked(&authority, app).await, [broken.caught_by], "{}", broken.mistake);
+async fn an_attack_breaks_the_scopes_and_the_role_of_a_token_and_finds_nothing() {
+    #[service_only(services("billing"), scopes("orders/read", "orders/write"))]
+    async fn by_scope() {}
+    #[service_only(services("billing"), roles("clerk"))]
+    async fn by_role() {}
+    const SCOPES: Policy<'static> =
+        Policy::any_service().services(&["billing"]).scopes(&["orders/read", "orders/write"]);
+    const ROLE: Policy<'static> = Policy::any_service().services(&["billing"]).roles(&["clerk"]);
+
+    let of_scopes = |provider: Provider, draft: TokenDraft| match provider {
+        Provider::Keycloak | Provider::Auth0 => draft.scope("orders/read").scope("orders/write"),
+        Provider::Auth0Rfc9068 => draft.claim("permissions", json!(["orders/write", "orders/read"])),
+        Provider::Okta => draft.claim("scp", json!(["openid", "orders/read", "orders/write"])),
+        Provider::Cognito => draft.claim("scope", "orders/read orders/write"),
+        _ => draft.claim("scope", json!(["orders/read", "orders/write"])),
+    };
+    let of_roles = |provider: Provider, draft: TokenDraft| match provider {
+        Provider::Keycloak => draft.claim("realm_access", json!({ "roles": ["offline_access", "clerk"] })),
+        _ => draft.claim("roles", json!(["reader", "clerk"])),
+    };
+    type Grant<'g> = &'g dyn Fn(Provider, TokenDraft) -> TokenDraft;
+    let cases: [(&[Provider], Grant<'_>, Policy<'_>, Code, usize); 2] = [
+        (
+            &[
+                Provider::Keycloak,
+                Provider::Auth0,
+                Provider::Auth0Rfc9068,
+                Provider::Okta,
+                Provider::Cognito,
+                Provider::Duende,
+            ],
+            &of_scopes,
+            SCOPES,
+            Code::MissingScope,
+            11,
+        ),
+        (
+            &[Provider::Keycloak, Provider::EntraV1, Provider::EntraV2],
+            &of_roles,
+            ROLE,
+            Code::RoleNotAllowed,
+            8,
+        ),
+    ];
+    for (providers, grant, policy, code, classes) in cases {
+        for &provider in providers {
+            let authority = authority(provider);
+            let handler = if code == Code::MissingScope { any(by_scope) } else { any(by_role) };
+            let app = Router::new().route("/", handler).with_state(verifier(&authority, provider));
+            let caller = grant(provider, draft(&authority, provider)).meeting(&policy);
+            let report =
+                attack(app).as_caller(caller).audit(authority.audit()).endpoint(Method::GET, "/").run().await;
+            let met = report.findings().filter(|finding| {
+                finding.defect().code() == code && matches!(finding.outcome(), Outcome::Met(_))
+            });
+            let met = met.map(|finding| finding.defect()).collect::<Vec<_>>();
+            assert!(met.len() >= classes, "{provider:?}: {met:?}\n{report}");
+        }
     }
-    // This service asks the token which of its two realms it is of.
-    let mill = authority.clone().issuer("https://sso.bakery.example/realms/mill");
-    let theirs = guarded(&mill, mill.trusted_as(TrustedIssuer::keycloak).name("billing-client", "billing"));
-    let ours = ours();
-    let app = Router::new().fallback(move |request: Request<Body>| {
-        let is_theirs = issuer_of(&request).is_some_and(|issuer| issuer.ends_with("/mill"));
-        let app = if is_theirs { theirs.clone() } else { ours.clone() };
-        async move { app.oneshot(request).await }
-    });
-    assert_eq!(attacked(&authority, app).await, [Defect::OtherTenantOfProvider]);
-    let caught: BTreeSet<_> = BROKEN.iter().map(|broken| broken.caught_by.name()).collect();
-    assert_eq!(caught.len() + 1, OF_PROVIDERS.len());
 }
 
-/// The issuer that the token of a request names, without a check.
-fn issuer_of(request: &Request<Body>) -> Option<String> {
-    let header = request.headers().get("authorization")?.to_str().ok()?;
-    let payload = URL_SAFE_NO_PAD.decode(header.split('.').nth(1)?).ok()?;
-    let claims: Value = serde_json::from_slice(&payload).ok()?;
-    Some(claims["iss"].as_str()?.to_owned())
+/// A token of a provider may have scopes that the handler does not require, so only the policy tells which are required.
+#[test]
+fn scopes_that_the_handler_does_not_require_are_not_attacked() {
+    const READ: Policy<'static> = Policy::any_service().scopes(&["orders:read"]);
+    let authority = authority(Provider::Keycloak);
+    let draft = authority.keycloak("billing-client").scope("orders:read");
+    assert!(draft.variants(Defect::WithoutScope).is_empty(), "no policy is known");
+    let known = draft.meeting(&READ);
+    let changed = known.fixture(Defect::ScopeWithSuffix).unwrap().token().unwrap().claims();
+    assert_eq!(changed["scope"], "orders:read2");
+    assert!(known.variants(Defect::OneScopeLess).is_empty(), "one scope is required");
 }

@@ -175,7 +175,9 @@ fn each_class_fits_some_token_and_the_guide_counts_them() {
             let marked = authority.service("tenant-orchestrator.v1_a");
             let user = authority.user("mia").meeting(&OF_USERS);
             let via = authority.service("orchestrator").meeting(&VIA_GATEWAY);
-            let provider = authority.keycloak("orchestrator");
+            let roles = serde_json::json!({ "roles": ["admin"] });
+            let provider = authority.keycloak("orchestrator").scopes(["tenants:delete", "tenants:read"]);
+            let provider = provider.claim("realm_access", roles).meeting(&DEMANDING);
             [valid(authority), strict, asked, marked, user, via, provider]
                 .iter()
                 .any(|draft| draft.fixture(*defect).is_some())
