@@ -307,6 +307,10 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
           "reason": "the token has no scope"
         },
         {
+          "attacks": 10,
+          "reason": "no identity provider issued the token"
+        },
+        {
           "attacks": 7,
           "reason": "the token is not of the strict profile"
         },
@@ -317,10 +321,6 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
         {
           "attacks": 5,
           "reason": "the token has no `aud`"
-        },
-        {
-          "attacks": 5,
-          "reason": "no identity provider issued the token"
         },
         {
           "attacks": 4,
