@@ -182,10 +182,11 @@ fn no_similar_value_and_no_other_type_of_a_decisive_claim_passes_for_the_machine
                 .filter(|other| is_machine(&draft.clone().claim(claim, other.clone())))
                 .collect();
             let removed = is_machine(&draft.clone().without_claim(claim));
-            if is_decisive && !(accepted.is_empty() && !removed) {
+            let passes = removed || !accepted.is_empty();
+            if is_decisive && passes {
                 wrong.push(format!("{provider:?} {claim}: accepts {accepted:?}, removed: {removed}"));
             }
-            if !is_decisive && !common.contains(&claim.as_str()) && accepted.is_empty() && !removed {
+            if !is_decisive && !common.contains(&claim.as_str()) && !passes {
                 wrong.push(format!("{provider:?} {claim} decides too"));
             }
             // The id of the machine, also if each claim with it has the similar value.
