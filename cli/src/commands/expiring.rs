@@ -40,7 +40,7 @@ pub(crate) struct ExpiringOptions {
     limit: list::Limit,
     #[command(flatten)]
     order: list::Order,
-    /// Output format; `prometheus` has every token and key, and ignores --within
+    /// Output format. `prometheus` prints metrics of every token and key, whatever --within is
     #[arg(long, value_enum, default_value_t)]
     format: Report,
 }

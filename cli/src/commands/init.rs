@@ -63,8 +63,8 @@ pub(crate) struct InitOptions {
     /// Service that gets a token (repeatable) [default: two examples]
     #[arg(long, value_name = "NAME")]
     service: Vec<ServiceName>,
-    /// Set up mutual TLS: a certificate for each service in `certificates/NAME` next to the file, of the development
-    /// authority of this machine, and tokens that are bound to it
+    /// Set up mutual TLS. The development authority of this machine issues a certificate for each service, in
+    /// `certificates/NAME` next to the file, and the token of the service is bound to that certificate
     #[arg(long)]
     tls: bool,
     /// Replace existing files

@@ -67,8 +67,8 @@ pub(crate) struct KeygenOptions {
     /// Size of an RSA key [default: 3072, the 128 bits of strength that NIST requires after 2030]
     #[arg(long, value_name = "BITS")]
     bits: Option<usize>,
-    /// Encrypt the private key under a passphrase: PKCS#8 with scrypt and AES-256. Without a source of the
-    /// passphrase, it is asked for twice
+    /// Encrypt the private key under a passphrase: PKCS#8 with scrypt and AES-256. The command asks for the
+    /// passphrase twice on the terminal, unless another option gives it
     #[arg(long)]
     encrypt: bool,
     #[command(flatten)]

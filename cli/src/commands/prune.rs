@@ -36,9 +36,10 @@ removed. 6 the clock is wrong.";
 
 /// Remove tokens from the registry that expired long ago
 ///
-/// The last token of each service stays, so that `renew` still knows the service. Revocations of tokens that
-/// have expired are removed too, and checkpoints of audit logs that are older than 90 days. `generate`, `renew` and `revoke` prune a few tokens each time, by
-/// `keep_expired` of the configuration; `expiring --format prometheus` counts what was pruned.
+/// The last token of each service stays, so that `renew` still knows the service. The command also removes
+/// revocations of expired tokens, and checkpoints of audit logs that are older than 90 days. `generate`, `renew` and
+/// `revoke` remove a few old tokens on each run; `keep_expired` of the configuration sets how old.
+/// `expiring --format prometheus` counts the removed tokens.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PruneOptions {

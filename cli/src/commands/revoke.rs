@@ -61,8 +61,9 @@ Exit codes: 0 it is revoked. Otherwise nothing was revoked: 1 the token of `-` i
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
-    /// The token's `jti` or a unique beginning of it, or `-` to read the token from standard input; never the
-    /// token itself. A token of standard input is revoked only if a known key of its issuer signed it
+    /// The token's `jti` or a unique beginning of it. With `-`, the command reads the token itself from standard
+    /// input, and revokes it only if a known key of its issuer signed it. Never write a token as an argument:
+    /// other programs can read arguments
     jti: Option<String>,
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]

@@ -51,9 +51,9 @@ pub(crate) struct RotateOptions {
     /// Print the planned steps and their times, and change nothing
     #[arg(long, conflicts_with = "emergency")]
     plan: bool,
-    /// Revoke and retire a leaked key now. Without KID, the active key is revoked, unless it is younger than 15
-    /// minutes: a new key signs, and a prepared key is retired too, because it may have leaked with the active
-    /// one. Write `--emergency=KID` with an equals sign, because a key id may begin with `-`. A unique beginning of
+    /// Revoke and retire a leaked key now, and sign with a new one. A prepared key is retired too, because it may
+    /// have leaked with the active one. KID defaults to the active key, which must then be at least 15 minutes old.
+    /// Write `--emergency=KID` with an equals sign, because a key id may begin with `-`. A unique beginning of
     /// the id is enough
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,

@@ -112,7 +112,7 @@ pub(crate) struct VerifyOptions {
     /// Maximum age of the token, such as `24h`
     #[arg(long, value_name = "DURATION")]
     max_age: Option<Lifetime>,
-    /// The certificate of the caller's connection, PEM: proves a token that is bound to it
+    /// PEM file with the certificate of the caller's connection, for a token that is bound to a certificate
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Output format

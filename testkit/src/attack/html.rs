@@ -35,7 +35,7 @@ fn page(report: &AttackReport) -> String {
     page += "<h2>Findings by cause</h2>\n";
     page += &causes(&report.causes());
     page += &list("Families that fail completely", report.endpoints().iter().filter_map(failing));
-    page += &list("Says nothing", report.undecided().map(undecided));
+    page += &list("No conclusion", report.undecided().map(undecided));
     page += &list("Not sent", report.not_sent().into_iter().map(not_sent));
     page += &list("Not attacked", report.not_attacked().iter().map(not_attacked));
     page += "<h2>All results</h2>\n";
@@ -148,7 +148,7 @@ const LEGEND: &str = r#"<dl class="legend">
 <dt><span class="mark refused">~404</span></dt><dd>yellow, <code>~</code>: refused with another status or code</dd>
 <dt><span class="mark in">!200</span></dt><dd>red, <code>!</code>: the attack got in</dd>
 <dt><span class="mark broke">#500</span></dt><dd>orange, <code>#</code>: the attack broke the service</dd>
-<dt><span class="mark none">?200</span></dt><dd>grey, <code>?</code>: the answer says nothing about the guard</dd>
+<dt><span class="mark none">?200</span></dt><dd>grey, <code>?</code>: the answer allows no conclusion about the guard</dd>
 <dt><span class="mark none">-</span></dt><dd>grey, <code>-</code>: not sent</dd>
 </dl>
 "#;
@@ -187,7 +187,7 @@ fn mark(outcome: Option<&Outcome>) -> String {
         Some(Outcome::Refused(_)) => "refused",
         Some(Outcome::GotIn(_)) => "in",
         Some(Outcome::Broke(_)) => "broke",
-        Some(Outcome::SaysNothing(_) | Outcome::NotSent(_)) | None => "none",
+        Some(Outcome::NoConclusion(_) | Outcome::NotSent(_)) | None => "none",
     };
     format!("<span class=\"mark {class}\">{}</span>", escaped(&matrix::cell(outcome)))
 }

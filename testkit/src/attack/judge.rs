@@ -29,13 +29,13 @@ pub enum Outcome {
     Broke(String),
     /// Accepted, or answered with success, in a way that a correct service may answer: by a handler that is
     /// public by design, or under a `kid` that a key without a name does not compare.
-    SaysNothing(String),
+    NoConclusion(String),
     /// Not sent, with the reason.
     NotSent(String),
 }
 
 impl Outcome {
-    /// The kind of outcome: `met`, `turned_away`, `refused`, `got_in`, `broke`, `says_nothing` or `not_sent`.
+    /// The kind of outcome: `met`, `turned_away`, `refused`, `got_in`, `broke`, `no_conclusion` or `not_sent`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Met(_) => "met",
@@ -43,7 +43,7 @@ impl Outcome {
             Self::Refused(_) => "refused",
             Self::GotIn(_) => "got_in",
             Self::Broke(_) => "broke",
-            Self::SaysNothing(_) => "says_nothing",
+            Self::NoConclusion(_) => "no_conclusion",
             Self::NotSent(_) => "not_sent",
         }
     }
@@ -60,7 +60,7 @@ impl Outcome {
             Self::Broke(_) => 5,
             Self::NotSent(_) if self.is_bound() || self.is_throttled() => 4,
             Self::Refused(_) => 3,
-            Self::SaysNothing(_) => 2,
+            Self::NoConclusion(_) => 2,
             Self::Met(_) | Self::TurnedAway(_) => 1,
             Self::NotSent(_) => 0,
         }
@@ -74,7 +74,7 @@ impl Outcome {
             Self::Refused(said) => Self::Refused(with(said)),
             Self::GotIn(said) => Self::GotIn(with(said)),
             Self::Broke(said) => Self::Broke(with(said)),
-            Self::SaysNothing(said) => Self::SaysNothing(with(said)),
+            Self::NoConclusion(said) => Self::NoConclusion(with(said)),
             Self::Met(_) | Self::TurnedAway(_) | Self::NotSent(_) => self,
         }
     }
@@ -94,7 +94,7 @@ impl fmt::Display for Outcome {
             | Self::Refused(said)
             | Self::GotIn(said)
             | Self::Broke(said)
-            | Self::SaysNothing(said)
+            | Self::NoConclusion(said)
             | Self::NotSent(said) => f.write_str(said),
         }
     }

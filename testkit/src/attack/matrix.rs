@@ -86,7 +86,7 @@ pub(crate) fn cell(outcome: Option<&Outcome>) -> String {
         Some(Outcome::Refused(said)) => status("~", said),
         Some(Outcome::GotIn(said)) => status("!", said),
         Some(Outcome::Broke(said)) => status("#", said),
-        Some(Outcome::SaysNothing(said)) => status("?", said),
+        Some(Outcome::NoConclusion(said)) => status("?", said),
         Some(Outcome::NotSent(_)) | None => "-".to_owned(),
     }
 }

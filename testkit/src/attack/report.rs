@@ -170,7 +170,7 @@ impl Finding {
 
     pub(super) fn is_clean(&self, exact: bool) -> bool {
         match &self.outcome {
-            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::SaysNothing(_) => true,
+            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::NoConclusion(_) => true,
             Outcome::Refused(_) => !exact,
             Outcome::NotSent(_) => !self.outcome.is_bound() && !self.outcome.is_throttled(),
             Outcome::GotIn(_) | Outcome::Broke(_) => false,

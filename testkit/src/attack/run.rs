@@ -177,7 +177,7 @@ impl Campaign<'_> {
                 self.explain(outcome, &answer, (fixture, &outgoing), open).await
             }
             (Outcome::GotIn(said), _) if defect.renames_key() && self.is_nameless(open).await => {
-                Outcome::SaysNothing(format!("{said}, and the key has no name to compare a `kid` with"))
+                Outcome::NoConclusion(format!("{said}, and the key has no name to compare a `kid` with"))
             }
             (Outcome::Refused(_), Expectation::Denied(Code::UnknownKey))
                 if recorded.and_then(|record| record.code) == Some(Code::BadSignature)
@@ -204,7 +204,7 @@ impl Campaign<'_> {
         let other_path = path_of(&outgoing.target) != path_of(&open.target);
         let another = || {
             let (method, path) = (&outgoing.method, path_of(&outgoing.target));
-            Outcome::SaysNothing(format!(
+            Outcome::NoConclusion(format!(
                 "{outcome}, by another handler; name `{method} {path}` as an endpoint if it is guarded"
             ))
         };
@@ -223,7 +223,7 @@ impl Campaign<'_> {
         match like {
             Likeness::Different if other_path || other_host => another(),
             Likeness::CannotBeTold if other_path && self.answers_strays(fixture, own, open).await => {
-                Outcome::SaysNothing(format!("{outcome}, as for paths that the service does not know"))
+                Outcome::NoConclusion(format!("{outcome}, as for paths that the service does not know"))
             }
             _ => outcome,
         }

@@ -75,7 +75,7 @@ impl AttackReport {
             .endpoints()
             .iter()
             .flat_map(|endpoint| endpoint.findings().iter().map(move |finding| (endpoint, finding)));
-        findings.filter(|(_, finding)| matches!(finding.outcome(), Outcome::SaysNothing(_)))
+        findings.filter(|(_, finding)| matches!(finding.outcome(), Outcome::NoConclusion(_)))
     }
 
     /// The reasons why attacks were not sent, and how many. The reason of the most attacks is first.
@@ -133,7 +133,7 @@ impl EndpointReport {
             },
             Outcome::Broke(_) => "the service fails instead of refusing",
             Outcome::Refused(_) => "another check refuses than the expected one",
-            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::SaysNothing(_) | Outcome::NotSent(_) => {
+            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::NoConclusion(_) | Outcome::NotSent(_) => {
                 return None;
             }
         };

@@ -19,7 +19,7 @@ impl fmt::Display for AttackReport {
             ("Causes", self.cause_rows()),
             ("Families that fail completely", self.family_rows()),
             ("Findings", self.finding_rows()),
-            ("Says nothing", self.undecided_rows()),
+            ("No conclusion", self.undecided_rows()),
             ("Not sent", self.not_sent_rows()),
             ("Not attacked", self.not_attacked_rows()),
         ] {
@@ -95,7 +95,7 @@ impl AttackReport {
     fn undecided_rows(&self) -> Vec<String> {
         let row = |(endpoint, finding): (&EndpointReport, &Finding)| {
             let (defect, name, outcome) = (finding.defect(), endpoint.name(), finding.outcome());
-            wrapped("  ", &format!("says nothing: {defect} at {name} ({outcome})"))
+            wrapped("  ", &format!("no conclusion: {defect} at {name} ({outcome})"))
         };
         self.undecided().map(row).collect()
     }

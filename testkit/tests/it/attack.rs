@@ -448,7 +448,7 @@ async fn a_key_without_a_kid_gives_no_finding_about_unknown_kids() {
         let app = Router::new().route("/", get(orders)).with_state(verifier);
         let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/");
         let (report, renamed) = outcome_of(attack.clone(), Defect::RightKeyOtherName).await;
-        assert!(matches!(renamed, Outcome::SaysNothing(_)), "{renamed:?}");
+        assert!(matches!(renamed, Outcome::NoConclusion(_)), "{renamed:?}");
         assert!(report.is_clean(), "{report}");
         // To the exact code: a forgery is refused for its signature, whatever it names.
         attack.audit(authority.audit()).run().await;
@@ -476,7 +476,7 @@ async fn a_kid_that_names_none_of_the_named_keys_is_a_finding() {
 
     let authority = TestAuthority::from_key(key());
     let (_, unknown) = outcome_of(ignores_names(&authority, nameless()), Defect::RightKeyOtherName).await;
-    assert!(matches!(unknown, Outcome::SaysNothing(_)), "{unknown:?}");
+    assert!(matches!(unknown, Outcome::NoConclusion(_)), "{unknown:?}");
 
     let told = ignores_names(&authority, nameless()).named_keys();
     let (_, told) = outcome_of(told, Defect::RightKeyOtherName).await;

@@ -13,17 +13,17 @@ enum Differs {
     /// Cases that cannot be sent.
     Skips(Cases),
     /// The record has another text here, or none.
-    Says(&'static str, Option<&'static str>),
+    Reads(&'static str, Option<&'static str>),
     /// The record has none here where the verifier refused, and the function was not called.
     LacksBeforePolicy(&'static str),
     /// The record has nothing that only a request has.
-    KnowsNoRequest,
-    /// What the record has under one name stands under another.
+    WithoutRequest,
+    /// The record has a field under another name.
     Renames(&'static str, &'static str),
     /// The decision has a clock of its own.
     OwnClock,
 }
-use Differs::{KnowsNoRequest, LacksBeforePolicy, OwnClock, Renames, Says, Skips};
+use Differs::{LacksBeforePolicy, OwnClock, Reads, Renames, Skips, WithoutRequest};
 
 const OF_A_REQUEST: [&str; 5] =
     ["http.request.method", "http.route", "url.path", "client.address", "trace_id"];
@@ -39,18 +39,18 @@ enum Cases {
 use Cases::{Named, OtherTarget, RefusedByVerifier, WithBody, WithHeader, WithoutToken};
 
 const DIFFERENCES: &[(&str, Differs, &str)] = &[
-    ("tower", Says("http.route", None), "a service without a router has no routes"),
-    ("tower", Says("client.address", None), "a bare server of hyper does not pass the peer on"),
-    ("tonic", Says("http.request.method", Some("POST")), "gRPC has no other method"),
-    ("tonic", Says("http.route", None), "the path is the whole route"),
-    ("tonic", Says("url.path", Some("/grpc.health.v1.Health/Check")), "the path names the method"),
+    ("tower", Reads("http.route", None), "a service without a router has no routes"),
+    ("tower", Reads("client.address", None), "a bare server of hyper does not pass the peer on"),
+    ("tonic", Reads("http.request.method", Some("POST")), "gRPC has no other method"),
+    ("tonic", Reads("http.route", None), "the path is the whole route"),
+    ("tonic", Reads("url.path", Some("/grpc.health.v1.Health/Check")), "the path names the method"),
     ("tonic", Skips(OtherTarget), "a client of gRPC chooses method and path itself, and sends no query"),
     ("tonic", Skips(WithBody), "the body of gRPC is a message, never a form or JSON"),
     ("tonic", Skips(WithHeader("content-type")), "a client of gRPC writes the content type itself"),
     ("tonic", Skips(WithHeader("user-agent")), "the client of tonic writes the user agent itself"),
     ("tonic", Skips(WithHeader("connection")), "HTTP/2 has no headers of a connection"),
     ("plain", Skips(WithoutToken), "there is no request around the token"),
-    ("plain", KnowsNoRequest, "nothing but the token, or whom it names, is passed on"),
+    ("plain", WithoutRequest, "nothing but the token, or whom it names, is passed on"),
     ("plain", LacksBeforePolicy("endpoint"), "the function is not called for a token that names nobody"),
     ("plain", LacksBeforePolicy("policy_digest"), "the digest is that of the policy of the endpoint"),
     ("claims", Skips(WithoutToken), "there is no request around the token"),
@@ -61,17 +61,17 @@ const DIFFERENCES: &[(&str, Differs, &str)] = &[
         Skips(Named("age_from_future")),
         "claims are compared by the clock of the system, which has reached that second by then",
     ),
-    ("claims", Says("actor", None), "claims that this process did not verify prove no actor"),
-    ("claims", KnowsNoRequest, "nothing but the token, or whom it names, is passed on"),
+    ("claims", Reads("actor", None), "claims that this process did not verify prove no actor"),
+    ("claims", WithoutRequest, "nothing but the token, or whom it names, is passed on"),
     (
         "claims",
         Renames("service", "unverified.service"),
         "anyone may build claims, so they are what somebody said",
     ),
-    ("claims", Says("jti", None), "nobody vouches for it"),
-    ("claims", Says("kid", None), "no signature was checked"),
-    ("claims", Says("issuer", None), "nobody vouches for it"),
-    ("claims", Says("profile", None), "no verifier was asked"),
+    ("claims", Reads("jti", None), "nobody vouches for it"),
+    ("claims", Reads("kid", None), "no signature was checked"),
+    ("claims", Reads("issuer", None), "nobody vouches for it"),
+    ("claims", Reads("profile", None), "no verifier was asked"),
     ("claims", OwnClock, "no verifier was asked, whose clock it would be"),
 ];
 
@@ -146,7 +146,7 @@ pub(crate) fn apply(
 ) {
     for differs in of(driver) {
         match differs {
-            Says(name, text) => {
+            Reads(name, text) => {
                 expected.remove(*name);
                 expected.extend(text.map(|text| ((*name).to_owned(), text.into())));
             }
@@ -155,7 +155,7 @@ pub(crate) fn apply(
                     expected.remove(*name);
                 }
             }
-            KnowsNoRequest => expected.retain(|name, _| !OF_A_REQUEST.contains(&name.as_str())),
+            WithoutRequest => expected.retain(|name, _| !OF_A_REQUEST.contains(&name.as_str())),
             Renames(name, other) => {
                 let value = expected.remove(*name);
                 expected.extend(value.map(|value| ((*other).to_owned(), value)));

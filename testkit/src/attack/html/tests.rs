@@ -20,7 +20,7 @@ fn hostile() -> AttackReport {
         Outcome::GotIn(text()),
         Outcome::Broke(text()),
         Outcome::Refused(text()),
-        Outcome::SaysNothing(text()),
+        Outcome::NoConclusion(text()),
         Outcome::NotSent(text()),
         Outcome::Met(StatusCode::UNAUTHORIZED),
     ];

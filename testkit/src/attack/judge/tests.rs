@@ -20,7 +20,7 @@ fn judged(expectation: Expectation, answer: Answer) -> &'static str {
         Outcome::Refused(_) => "refused",
         Outcome::GotIn(_) => "got in",
         Outcome::Broke(_) => "broke",
-        Outcome::SaysNothing(_) => "says nothing",
+        Outcome::NoConclusion(_) => "no conclusion",
         Outcome::NotSent(_) => "not sent",
     }
 }
@@ -106,7 +106,7 @@ fn the_heaviest_outcome_of_several_variants_is_reported() {
     let ascending = [
         Outcome::NotSent(said()),
         Outcome::Met(StatusCode::UNAUTHORIZED),
-        Outcome::SaysNothing(said()),
+        Outcome::NoConclusion(said()),
         Outcome::Refused(said()),
         Outcome::NotSent(BOUND.to_owned()),
         Outcome::Broke(said()),
