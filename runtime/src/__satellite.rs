@@ -5,7 +5,7 @@
 //!
 //! - [`WatchedFile`] and its companions: watch a token file like a key file.
 //! - [`WeakHandle`]: lets metrics read a verifier or a log only while the program uses it.
-//! - [`decode_text`], [`unverified_payload`], [`escaped`]: handle text in the same way as the guard.
+//! - [`decode_text`], [`unverified_payload`], [`is_cut`], [`escaped`]: handle text in the same way as the guard.
 //! - [`bounded`], [`OTHERS`]: bound the number of names that have a count of their own.
 //! - [`PRIVATE_MEMBERS`]: recognize a private key in a JWK set. The command line uses it too.
 //! - `format`: the types of `service-token.toml`, which the command line reads too.
@@ -22,6 +22,14 @@ use std::{borrow::Cow, io, path::Path};
 pub use crate::config::format;
 #[cfg(feature = "remote")]
 pub use crate::http_client::{HttpClient, HttpSettings, cause, server_url, shown};
+use crate::{
+    Algorithm,
+    audit::{JsonLinesAudit, JsonLinesBuilder},
+    clock::Timestamp,
+    denial::Backslash,
+    revocation::MemoryRevocations,
+    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
+};
 pub use crate::{
     audit::LogObserver,
     clock::Stopwatch,
@@ -34,13 +42,6 @@ pub use crate::{
     watched_file::{
         Contents, Hurry, MAX_READ, MIN_POLL_INTERVAL, REREAD_INTERVAL, Round, WatchedFile, read_regular,
     },
-};
-use crate::{
-    audit::{JsonLinesAudit, JsonLinesBuilder},
-    clock::Timestamp,
-    denial::Backslash,
-    revocation::MemoryRevocations,
-    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
 /// Opens a log file as [`JsonLinesBuilder::to_file`] does, and shows an observer what is written to it.
@@ -61,6 +62,16 @@ pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {
     segments.header(&mut HeaderRoom::new()).ok()?;
     segments.signature(&mut SignatureRoom::new()).ok()?;
     segments.payload(&mut PayloadRoom::new()).ok().map(<[u8]>::to_vec)
+}
+
+/// Whether the signature is shorter than each of the algorithm that the header names, as at the end of a file that is
+/// being written.
+pub fn is_cut(token: &str) -> bool {
+    let Ok(segments) = Segments::split(token) else { return false };
+    let (mut header, mut signature) = (HeaderRoom::new(), SignatureRoom::new());
+    let shortest = segments.header(&mut header).ok().and_then(|header| header.alg.parse::<Algorithm>().ok());
+    let length = segments.signature(&mut signature).map(<[u8]>::len);
+    shortest.zip(length.ok()).is_some_and(|(algorithm, length)| length < algorithm.shortest_signature())
 }
 
 /// Escapes `text` to printable ASCII of at most `longest` characters; a `~` at the end marks a cut.

@@ -1,6 +1,11 @@
 //! The recipients of a token: an origin is scheme, host and port (RFC 6454 section 4).
 
-use std::{error::Error, fmt, str::FromStr};
+use std::{
+    error::Error,
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use http::{Uri, uri::Scheme};
 
@@ -9,7 +14,7 @@ use service_only::{__satellite::escaped, Denial};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     scheme: Scheme,
-    /// In lower case: hosts are compared without case (RFC 3986 section 3.2.2).
+    /// In its [canonical] form.
     host: String,
     port: u16,
 }
@@ -33,7 +38,7 @@ impl Origin {
             "" => default,
             port => port_of(port.strip_prefix(':')?)?,
         };
-        Some(Self { scheme, host: host.to_ascii_lowercase(), port })
+        Some(Self { scheme, host: canonical(host), port })
     }
 
     /// The URL of a path at this origin, with its port only if it is not the default one.
@@ -45,6 +50,25 @@ impl Origin {
             _ => format!("{scheme}://{host}:{port}{path}"),
         }
     }
+}
+
+/// Hosts are compared without case (RFC 3986 section 3.2.2). An IPv6 address has several spellings, and an HTTP client may
+/// use another one than the configuration.
+fn canonical(host: &str) -> String {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = address.and_then(|address| address.parse::<Ipv6Addr>().ok());
+    address.map_or_else(|| host.to_ascii_lowercase(), |address| format!("[{address}]"))
+}
+
+/// Whether HTTP clients rewrite this host to an IPv4 address, such as `127.1` or `0x7f.0.0.1` to `127.0.0.1`. No request
+/// would match it.
+fn is_rewritten(host: &str) -> bool {
+    let last = host.rsplit('.').find(|label| !label.is_empty()).unwrap_or_default();
+    let is_of = |text: &str, digit: fn(&u8) -> bool| text.as_bytes().iter().all(digit);
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = is_of(last, u8::is_ascii_digit)
+        || hexadecimal.is_some_and(|digits| is_of(digits, u8::is_ascii_hexdigit));
+    is_number && host.parse::<Ipv4Addr>().is_err()
 }
 
 /// RFC 3986 section 3.2.3: only digits. `parse` alone would accept a sign.
@@ -61,7 +85,8 @@ impl FromStr for Origin {
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if bare && nobody { Self::of(&uri).ok_or_else(invalid) } else { Err(invalid()) }
+        let named = uri.host().is_some_and(|host| !is_rewritten(host));
+        if bare && nobody && named { Self::of(&uri).ok_or_else(invalid) } else { Err(invalid()) }
     }
 }
 
@@ -97,6 +122,25 @@ mod tests {
         assert_eq!(of("https://orders/x"), "https://orders:443/".parse().ok());
         assert_eq!(of("http://orders/x"), "http://orders".parse().ok());
         assert_eq!(of("http://[::1]:80/x"), "http://[::1]".parse().ok());
+    }
+
+    #[test]
+    fn an_ipv6_address_is_the_same_origin_in_each_spelling() {
+        let origin: Origin = "http://[2001:DB8:0:0:0:0:0:1]:8000".parse().unwrap();
+        for spelling in ["2001:db8::1", "2001:0db8::0001", "2001:db8:0:0::1"] {
+            assert_eq!(of(&format!("http://[{spelling}]:8000/x")), Some(origin.clone()), "{spelling}");
+        }
+        assert_ne!(of("http://[2001:db8::2]:8000/x"), Some(origin));
+    }
+
+    #[test]
+    fn a_host_that_clients_rewrite_is_refused_because_no_request_would_match_it() {
+        for host in ["127.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "127.0.0.256", "127.0.0.01", "a.1"] {
+            assert!(format!("http://{host}:8000").parse::<Origin>().is_err(), "{host}");
+        }
+        for host in ["127.0.0.1", "orders-1", "1.orders", "orders.0xa.example", "0x.example", "0xorders"] {
+            assert!(format!("http://{host}:8000").parse::<Origin>().is_ok(), "{host}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use serde::Deserialize;
 use service_only::{
-    __satellite::{decode_text, escaped, unverified_payload},
+    __satellite::{decode_text, escaped, is_cut, unverified_payload},
     Denial,
     clock::Timestamp,
 };
@@ -19,6 +19,12 @@ pub(crate) struct Sendable {
 }
 
 impl Sendable {
+    /// Whether the end of the token is missing. The last token is still good, and a part of the next one is not.
+    pub(crate) fn is_cut(&self) -> bool {
+        let text = self.authorization.to_str().unwrap_or_default();
+        text.strip_prefix("Bearer ").is_some_and(is_cut)
+    }
+
     /// Checks that the token names an audience. The callee would refuse it, and every other audience could use it.
     pub(crate) fn check_audience(&self, audience: &str) -> Result<(), String> {
         if self.audiences.iter().any(|own| own == audience) {

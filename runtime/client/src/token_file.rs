@@ -58,7 +58,13 @@ impl Contents for TokenFile {
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Option<Sendable>, TokenFileError> {
-        let token = sendable(bytes).map_err(|reason| {
+        let token = sendable(bytes).and_then(|token| match token.is_cut() {
+            true => Err(
+                "its signature is cut; write the file beside it and rename it, so that no part of it is read",
+            ),
+            false => Ok(token),
+        });
+        let token = token.map_err(|reason| {
             let reason = format_args!(
                 "the file contains no token: {reason}; write one with `service-token generate NAME`"
             );

@@ -100,6 +100,16 @@ impl Algorithm {
         }
     }
 
+    /// The length of the shortest signature in bytes. An RSA key has 2048 bits at least.
+    pub(crate) const fn shortest_signature(self) -> usize {
+        match self.key_type() {
+            KeyType::Secret => self.hash_length(),
+            KeyType::Rsa => 256,
+            KeyType::P256 | KeyType::Ed25519 => 64,
+            KeyType::P384 => 96,
+        }
+    }
+
     /// The output length of the algorithm's hash in bytes, which is the minimum length of an HMAC secret.
     pub(crate) const fn hash_length(self) -> usize {
         match self {

@@ -89,6 +89,28 @@ fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
 }
 
 #[test]
+fn a_file_that_is_being_written_keeps_the_last_token() {
+    let bakery = Bakery::new();
+    let source = TokenSource::file(bakery.path()).poll_every(Duration::from_millis(10)).open().unwrap();
+    let before = source.authorization();
+    let token = bakery.token();
+    let signature = token.rfind('.').unwrap() + 1;
+    for length in [signature - 1, signature, signature + 2, signature + 4, token.len() - 4] {
+        bakery.mount(&token[..length]);
+        eventually("the error", || source.last_error().is_some());
+        assert_eq!(source.authorization(), before, "{length} of {}", token.len());
+        assert_eq!(source.last_error().unwrap().kind(), TokenFileErrorKind::NotAToken);
+        let whole = bakery.refused_token();
+        bakery.mount(&whole);
+        eventually("the recovery", || source.last_error().is_none() && sends(&source, &whole));
+        bakery.mount(before.to_str().unwrap().trim_start_matches("Bearer "));
+        eventually("the start", || source.authorization() == before);
+    }
+    bakery.mount(&token);
+    eventually("the token", || sends(&source, &token));
+}
+
+#[test]
 fn nothing_that_is_printed_shows_the_token() {
     let bakery = Bakery::new();
     let source = bakery.source();
