@@ -16,7 +16,7 @@ impl Passphrase {
     /// Takes a passphrase, without one final line ending (LF or CRLF).
     ///
     /// # Errors
-    /// When it is empty, has several lines, or is longer than [`Passphrase::MAX_BYTES`].
+    /// When it is empty, has several lines, begins with a byte order mark, or is longer than [`Passphrase::MAX_BYTES`].
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, SignError> {
         let mut bytes = Zeroizing::new(bytes.into());
         let end = bytes
@@ -33,7 +33,13 @@ impl Passphrase {
                 Self::MAX_BYTES
             )));
         }
-        if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        // A prompt would not add the mark, and the key would open with the file only.
+        if bytes.starts_with(b"\xef\xbb\xbf") || bytes.contains(&0) {
+            return Err(SignError::new(
+                "the passphrase begins with a byte order mark, or has a zero byte, as UTF-16 has; save it as UTF-8 without a mark",
+            ));
+        }
+        if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
             return Err(SignError::new(
                 "the passphrase has several lines; name a file that contains nothing else",
             ));

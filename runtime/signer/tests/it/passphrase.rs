@@ -10,9 +10,14 @@ fn passphrase_is_the_only_line_of_its_file() {
         std::fs::write(&path, content).unwrap();
         assert_eq!(Passphrase::from_file(&path).unwrap().expose(), expected.as_bytes());
     }
-    for (content, says) in
-        [("", "is empty"), ("\n", "is empty"), ("a\nb\n", "several lines"), ("a\n\n", "several lines")]
-    {
+    for (content, says) in [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        ("a\nb\n", "several lines"),
+        ("a\n\n", "several lines"),
+        ("\u{feff}a\n", "byte order mark"),
+        ("a\0b\0", "byte order mark"),
+    ] {
         std::fs::write(&path, content).unwrap();
         let error = Passphrase::from_file(&path).unwrap_err().to_string();
         assert!(error.contains(says) && error.contains("pass`"), "{error}");

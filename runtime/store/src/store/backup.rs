@@ -340,7 +340,9 @@ impl<'a> Reader<'a> {
             Some(Err(error)) => Err(format!("line {number} cannot be read: {error}")),
             // The parser's message could quote a name, and never a secret; the line number is enough.
             Some(Ok(line)) => {
-                serde_json::from_str(&line).map_err(|_| format!("line {number} is not a line of a backup"))
+                // Editors of Windows put a byte order mark before the first line.
+                serde_json::from_str(line.trim_start_matches('\u{feff}'))
+                    .map_err(|_| format!("line {number} is not a line of a backup"))
             }
         }
     }
@@ -385,7 +387,14 @@ impl<'a> Reader<'a> {
         let line = self.next()?;
         if let Some(counts) = line.get("end") {
             self.has_ended = true;
-            return self.end(counts).map(|()| None);
+            self.end(counts)?;
+            // A second backup behind the first, or the rest of another one.
+            let is_blank = |line: io::Result<String>| matches!(line, Ok(line) if line.trim().is_empty());
+            let mut rest = &mut *self.lines;
+            return match Iterator::all(&mut rest, is_blank) {
+                true => Ok(None),
+                false => Err("it continues after the line that counts its rows".to_owned()),
+            };
         }
         let (table, row) = self.row(&line)?;
         let count = self.rows.entry(table.name.to_owned()).or_default();

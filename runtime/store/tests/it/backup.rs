@@ -131,7 +131,9 @@ async fn backup_is_restored_into_an_empty_store_only() {
 #[tokio::test]
 async fn backup_that_is_not_complete_restores_nothing() {
     let lines = backup(&filled(&Database::sqlite()).await).await;
-    let broken: [(&str, Vec<String>); 6] = [
+    let broken: [(&str, Vec<String>); 8] = [
+        ("continues after the line that counts", [&lines[..], &lines[..]].concat()),
+        ("continues after the line that counts", [&lines[..], &["\0".to_owned()]].concat()),
         ("without the line that counts", lines[..lines.len() - 1].to_vec()),
         ("another number of rows", [&lines[..5], &lines[6..]].concat()),
         ("first line", lines[1..].to_vec()),
@@ -147,7 +149,10 @@ async fn backup_that_is_not_complete_restores_nothing() {
             assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap(), []);
             assert_eq!(store.head().await.unwrap().sequence, 0);
         }
-        restore(&store, &lines).await.unwrap();
+        // As an editor of Windows saves it.
+        let mut edited = [&lines[..], &[String::new()]].concat();
+        edited[0].insert(0, '\u{feff}');
+        restore(&store, &edited).await.unwrap();
     }
 }
 
