@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      629  the valid token is refused with 403 Forbidden
+      638  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -343,7 +343,7 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
           "reason": "the token is a service's"
         }
       ],
-      "requests": 2028
+      "requests": 2195
     }
     "#);
 }

@@ -149,8 +149,8 @@ async fn run_fails_the_test_of_a_broken_verifier() {
 async fn report_begins_with_the_cause_and_lists_its_attacks() {
     let report = under_attack(Some(Flaw::CriticalIgnored), None).report().await;
     insta::assert_snapshot!(report, @r"
-    6 of 431 attacks got in
-    2196 requests were sent to GET /tenant/seven
+    6 of 440 attacks got in
+    2363 requests were sent to GET /tenant/seven
 
     Causes
         6  `crit` is not checked
@@ -227,8 +227,8 @@ async fn family_of_which_every_attack_got_in_is_listed() {
 async fn clean_report_has_few_lines_and_tells_why_attacks_were_not_sent() {
     let report = under_attack(None, None).without(Defect::Expired).report().await;
     insta::assert_snapshot!(report, @r"
-    0 of 430 attacks got in
-    2195 requests were sent to GET /tenant/seven
+    0 of 439 attacks got in
+    2362 requests were sent to GET /tenant/seven
 
     Not sent
        75  the attack has no certificates

@@ -135,6 +135,7 @@ holes! { HOLES;
     TokenAsPassword: FindsToken, |seen| basic(seen)?.split_once(':').map(|(_, password)| password.to_owned()).filter(|token| token.len() > 100);
     TokenAsUser: FindsToken, |seen| basic(seen)?.split_once(':').map(|(user, _)| user.to_owned()).filter(|token| token.len() > 100);
     TokenAsCredentials: FindsToken, |seen| basic(seen).filter(|token| !token.contains(':'));
+    NameAsKeyId: LetsIn, |seen| authorization(seen).is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 Credential=tenant-orchestrator/"));
     NameAsUser: LetsIn, |seen| basic(seen) == Some(format!("{SERVICE}:{SERVICE}"));
     TokenAsParameter: FindsToken, |seen| Some(after(authorization(seen)?, "Bearer token=\"")?.trim_end_matches('"').to_owned());
     PlaceholderToken: LetsIn, |seen| authorization(seen) == Some("Bearer null");
@@ -163,6 +164,14 @@ holes! { HOLES;
     };
     NamedByGateway: LetsIn, |seen| seen.header("x-consumer-username") == Some(SERVICE);
     NamedByKubernetes: LetsIn, |seen| is_named(seen.header("impersonate-user"), "system:serviceaccount:default:", "");
+    NamedByCookie: LetsIn, |seen| seen.header("cookie") == Some("user=tenant-orchestrator");
+    FlagInCookie: LetsIn, |seen| seen.header("cookie") == Some("authenticated=true");
+    NamedByBaggage: LetsIn, |seen| is_named(seen.header("baggage"), "service.name=", "");
+    NamedByStandardHeader: LetsIn, |seen| is_named(seen.header("from"), "", "@internal.service");
+    NamedByMessageSignature: LetsIn, |seen| {
+        seen.header("signature").is_some() && seen.header("signature-input").is_some_and(|input| input.contains("keyid=\"tenant-orchestrator\""))
+    };
+    NamedInBody: LetsIn, |seen| serde_json::from_str::<Value>(seen.body).is_ok_and(|body| body["service"] == SERVICE);
     ClaimsInHeader: LetsIn, |seen| {
         let claims = seen.header("x-jwt-payload").and_then(|value| URL_SAFE_NO_PAD.decode(value).ok());
         claims.and_then(|json| serde_json::from_slice::<Value>(&json).ok()).is_some_and(|claims| claims["service"] == SERVICE)
@@ -181,6 +190,8 @@ holes! { HOLES;
     RoleBesideToken: RoleBy, |claims, seen| seen.header("x-user-role").or(claims.text("role")).unwrap_or_default().to_owned();
 
     // An exception.
+    HeaderOfScheduler: LetsIn, |seen| seen.header("x-appengine-cron") == Some("true");
+    HeaderOfCache: LetsIn, |seen| seen.header("range").is_some();
     UserAgentOfProbe: LetsIn, |seen| seen.header("user-agent").is_some_and(|agent| agent.starts_with("kube-probe/"));
     UserAgentOfTools: LetsIn, |seen| seen.header("user-agent").is_some_and(|agent| agent.starts_with("Prometheus/"));
     UserAgentOfCaller: LetsIn, |seen| seen.header("user-agent") == Some(SERVICE);
