@@ -19,6 +19,12 @@ pub(crate) fn lines(text: &str) -> String {
     escape(text, |c| c != '\n' && (c.is_ascii_control() || deceives(c)))
 }
 
+/// Metrics in the text format of Prometheus, safe like [`lines`]. Its label values have no `\u`, and a reader refuses the
+/// whole file if one has, so the backslash is escaped too.
+pub(crate) fn metrics(text: &str) -> String {
+    escape_with("\\\\", text, |c| c != '\n' && (c.is_ascii_control() || deceives(c)))
+}
+
 /// `value` as JSON on one line.
 pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
     // serde_json has already escaped ASCII control characters; the others can only occur inside strings.
@@ -47,12 +53,16 @@ fn deceives(c: char) -> bool {
 }
 
 fn escape(text: &str, must: impl Fn(char) -> bool) -> String {
+    escape_with("\\", text, must)
+}
+
+fn escape_with(backslash: &str, text: &str, must: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if must(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a String cannot fail.
-                let _ = write!(safe, "\\u{unit:04x}");
+                let _ = write!(safe, "{backslash}u{unit:04x}");
             }
         } else {
             safe.push(c);
@@ -73,6 +83,12 @@ mod tests {
     #[test]
     fn reordering_and_invisible_characters_are_spelled_out() {
         assert_eq!(one_line("\u{202e}x\u{2066}\u{feff}\u{2028}"), "\\u202ex\\u2066\\ufeff\\u2028");
+    }
+
+    #[test]
+    fn label_of_a_metric_has_no_escape_that_prometheus_refuses() {
+        let text = "a{b=\"c\\\\u\u{202e}\u{1b}\u{e0001}\"} 1\n";
+        assert_eq!(metrics(text), "a{b=\"c\\\\u\\\\u202e\\\\u001b\\\\udb40\\\\udc01\"} 1\n");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) fn unknown<'a>(
     let best = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
     let help = match (best, known.as_slice()) {
         (Some((_, best)), _) => format!("did you mean `{best}`?"),
-        (None, []) => "the store has none at all; check that it is the right store".to_owned(),
+        (None, []) => "there is none at all; check that this is the right place to look".to_owned(),
         (None, known) => {
             let shown: Vec<_> = known.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
             let more = if known.len() > LISTED { ", and others" } else { "" };
@@ -118,6 +118,6 @@ mod tests {
         }
         assert_eq!(help("billing", &["orders", "mail"]), "there are `mail`, `orders`");
         assert!(help("x", &["a", "b", "c", "d", "e", "f"]).ends_with("`e`, and others"));
-        assert!(help("x", &[]).contains("right store"));
+        assert!(help("x", &[]).contains("right place"));
     }
 }

@@ -77,6 +77,11 @@ pub(crate) fn lines(text: &str) -> Outcome<()> {
     result(&escape::lines(text))
 }
 
+/// Writes metrics for Prometheus.
+pub(crate) fn metrics(text: &str) -> Outcome<()> {
+    result(&escape::metrics(text.trim_end()))
+}
+
 /// Writes result bytes without a change. A reader that closes the pipe, as `head` does, wants no more: that is not an
 /// error, and the exit code stays that of the command.
 pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
             Some(within) => is_any(&url, config.as_ref(), &soon(filter, within, now))?,
             None => false,
         };
-        output::lines(text.trim_end())?;
+        output::metrics(&text)?;
         return Ok(exit(soon));
     };
     let within = options.within.ok_or_else(|| {

@@ -360,7 +360,10 @@ fn search_prints_the_lines_that_meet_all_conditions() {
             .len(),
         3
     );
-    assert_eq!(found(&["--endpoint", "serve"]).len(), 0);
+    assert_eq!(found(&["--trace", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"]).len(), 11);
+    assert_eq!(found(&["--address", "::ffff:10.0.0.7"]).len(), 11);
+    let none = sandbox.run(&["audit", "search", "audit.jsonl", "--service", "orders", "--deny"]).done();
+    assert!(none.stderr.contains("no record meets the conditions"), "{}", none.stderr);
     // The rest of the file is not read.
     let first = sandbox.run(&["audit", "search", "audit.jsonl", "--limit", "1"]).done();
     assert_eq!((first.stdout.lines().count(), first.stderr.as_str()), (1, ""));
@@ -644,4 +647,55 @@ fn record_of_a_sealed_log_is_proven_and_exported() {
             .not_found()
             .contains("`absent`")
     );
+}
+
+#[test]
+fn condition_of_a_search_that_no_record_can_meet_is_an_error() {
+    let sandbox = sandbox();
+    for command in [&["audit", "search"][..], &["audit", "tail", "--once"]] {
+        for (condition, expected) in [
+            (["--code", "service_not_alowed"], "did you mean `service_not_allowed`?"),
+            (["--code", "EXPIRED"], "did you mean `expired`?"),
+            (["--trace", "4bf92f35"], "32 hexadecimal digits"),
+            (["--address", "10.0.0.7:80"], "invalid"),
+            (["--jti", ""], "a value is required"),
+            (["--since", "20260101"], "looks like a date"),
+        ] {
+            let message = sandbox.run(&[command, &["audit.jsonl"], &condition].concat()).refused();
+            assert!(message.contains(expected), "{condition:?}: {message}");
+        }
+    }
+    for (condition, expected) in [
+        (["--service", "ordres"], "did you mean `orders`?"),
+        (["--endpoint", "serve"], "`stock::reserve`"),
+        (["--endpoint", "stock::resrve"], "did you mean `stock::reserve`?"),
+        (["--jti", "jti-x"], "a rotated file may have its records"),
+    ] {
+        let message =
+            sandbox.run(&[&["audit", "search", "audit.jsonl"], &condition[..]].concat()).not_found();
+        assert!(message.contains(expected), "{condition:?}: {message}");
+    }
+}
+
+#[test]
+fn log_without_records_is_not_reported_as_usual() {
+    let sandbox = sandbox();
+    sandbox.write("empty.jsonl", "");
+    let message = sandbox.run(&["anomalies", "empty.jsonl"]).refused();
+    assert!(message.contains("the files have no records, so nothing was compared"), "{message}");
+    let message = sandbox.run(&["anomalies", "audit.jsonl", "--since", "2026-01-02T00:00:00Z"]).refused();
+    assert!(message.contains("no record is as new as `--since`"), "{message}");
+    let metrics = sandbox.run(&["anomalies", "empty.jsonl", "--format", "prometheus"]).done().stdout;
+    assert!(metrics.contains("service_only_audit_anomalies"), "{metrics}");
+    assert!(sandbox.run(&["usage", "empty.jsonl"]).done().stderr.contains("the files have no records"));
+}
+
+#[test]
+fn file_that_is_named_twice_is_counted_once() {
+    let sandbox = sandbox();
+    let allowed = |files: &[&str]| {
+        let usage = sandbox.run(&[&["usage", "--format", "json"], files].concat()).done().json();
+        usage["usage"][1]["allowed"].clone()
+    };
+    assert_eq!(allowed(&["audit.jsonl", "./audit.jsonl", "audit.jsonl"]), 10);
 }

@@ -10,7 +10,7 @@ use super::findings::{self, Accepted};
 use crate::exit::Exit;
 use crate::instant::Instant;
 use crate::output;
-use crate::problem::Outcome;
+use crate::problem::{Outcome, Problem};
 
 const EXAMPLES: &str = "\
 Rules:
@@ -24,7 +24,8 @@ Rules:
 
 A network is a /24 of IPv4 or a /64 of IPv6.
 
-Exit codes: 0 nothing is unusual, 1 something is, 2 usage. The format `prometheus` has exit code 0.
+Exit codes: 0 nothing is unusual, 1 something is, 2 usage, or no record is in that time. The
+format `prometheus` has exit code 0.
 
 Examples:
   service-token anomalies audit.jsonl*
@@ -82,9 +83,19 @@ pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
     let done = options.files.read(&mut survey)?;
     let since = options.since.map(|Instant(since)| since.unix().saturating_mul(1_000_000));
     let mut anomalies = survey.anomalies(&AnomalyRules { since, ..AnomalyRules::default() });
-    if done.records() == 0 {
-        output::warning("the files have no records");
-    } else if anomalies.since == anomalies.compared_from {
+    let Some(format) = options.format.report() else {
+        anomalies.findings = options.accepted.filter(anomalies.findings);
+        output::metrics(&anomalies.exposition(&survey, &done))?;
+        return Ok(Exit::Done);
+    };
+    let last = survey.span().map(|(_, last)| last);
+    if last.is_none_or(|last| since.is_some_and(|since| last < since)) {
+        let what =
+            if last.is_none() { "the files have no records" } else { "no record is as new as `--since`" };
+        return Err(Problem::usage(format!("{what}, so nothing was compared"))
+            .help("name the files with the records of that time, also the rotated ones"));
+    }
+    if anomalies.since == anomalies.compared_from {
         output::warning(
             "the files have no earlier records, so the rules that compare with the past found nothing; pass an earlier file too",
         );
@@ -93,14 +104,10 @@ pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
         output::note(&format!("records since {since} are compared with those from {from} on"));
     }
     anomalies.findings = options.accepted.filter(anomalies.findings);
-    let Some(format) = options.format.report() else {
-        output::lines(anomalies.exposition(&survey, &done).trim_end())?;
-        return Ok(Exit::Done);
-    };
     let report = json!({
         "read": files::summary(&done), "since": anomalies.since, "compared_from": anomalies.compared_from,
     });
-    if anomalies.findings.is_empty() && done.records() > 0 {
+    if anomalies.findings.is_empty() {
         output::note("nothing is unusual");
     }
     findings::write(&anomalies.findings, report, format)

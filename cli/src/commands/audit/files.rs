@@ -1,6 +1,8 @@
 //! Reads audit files for a report: the files of the command line, a progress bar on a terminal, and what is wrong with
 //! them on standard error.
 
+use std::collections::HashSet;
+use std::fs;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -55,7 +57,10 @@ pub(crate) fn logs(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
     };
     let is_tree =
         |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tree") && path.is_dir();
-    let logs: Vec<_> = named.iter().filter(|path| !is_tree(path) && !is_copy(path)).cloned().collect();
+    let mut logs: Vec<_> = named.iter().filter(|path| !is_tree(path) && !is_copy(path)).cloned().collect();
+    // A file that is named twice, as by two patterns, counts once.
+    let mut seen = HashSet::new();
+    logs.retain(|path| fs::canonicalize(path).map_or(true, |file| seen.insert(file)));
     if logs.is_empty() {
         return Err(Problem::usage("the tree of a log has no records").help("name the log beside it"));
     }
@@ -65,12 +70,17 @@ pub(crate) fn logs(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
 pub(super) fn read(named: &[PathBuf], visitor: &mut impl Visitor) -> Outcome<Done> {
     let files = logs(named)?;
     let mut watched = Watched { visitor, bar: bar(&files), before: 0, file: 0 };
-    let done = read::files(&files, &mut watched)
-        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read the audit file {error}")))?;
+    let done = read::files(&files, &mut watched).map_err(|error| {
+        Problem::new(ProblemCode::Io, format!("cannot read an audit file: {error}"))
+            .help("check the path and its permissions")
+    })?;
     if let Some(bar) = &watched.bar {
         bar.finish_and_clear();
     }
     tell(&done);
+    if done.records() == 0 {
+        output::warning("the files have no records");
+    }
     Ok(done)
 }
 

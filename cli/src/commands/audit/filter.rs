@@ -1,13 +1,19 @@
 //! Which records `search` and `tail` show, and how.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use anstyle::{AnsiColor, Style};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use service_only::error::Code;
 use service_only_evidence::read::Record;
 
 use crate::escape;
 use crate::instant::Instant;
+use crate::known;
 use crate::output::Format;
+use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// The conditions of the command line. A record has to meet all of them.
 #[derive(Args, Debug, Default)]
@@ -22,19 +28,19 @@ pub(super) struct Filter {
     #[arg(long, value_name = "CODE", value_parser = code)]
     code: Option<String>,
     /// Only records of the token with this `jti`, or with this beginning
-    #[arg(long, value_name = "JTI")]
+    #[arg(long, value_name = "JTI", value_parser = NonEmptyStringValueParser::new())]
     jti: Option<String>,
-    /// Only records of this trace
-    #[arg(long, value_name = "TRACE")]
+    /// Only records of this trace: its id, or the `traceparent` of a request
+    #[arg(long, value_name = "TRACE", value_parser = trace)]
     trace: Option<String>,
     /// Only records of this client address
     #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
+    address: Option<IpAddr>,
     /// Only refusals
     #[arg(long, conflicts_with = "allow")]
     deny: bool,
     /// Only admitted calls
-    #[arg(long)]
+    #[arg(long, conflicts_with = "code")]
     allow: bool,
     /// Only records from this time on
     #[arg(long, value_name = "TIME")]
@@ -50,8 +56,8 @@ fn code(text: &str) -> Result<String, String> {
     if known().any(|code| code == text) {
         return Ok(text.to_owned());
     }
-    let alike =
-        known().max_by(|a, b| strsim::jaro_winkler(a, text).total_cmp(&strsim::jaro_winkler(b, text)));
+    let likeness = |code: &str| strsim::jaro_winkler(code, &text.to_lowercase());
+    let alike = known().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     Err(format!("no refusal has this code; did you mean `{}`?", alike.unwrap_or_default()))
 }
 
@@ -61,25 +67,108 @@ impl Filter {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         let at = |Instant(instant): Instant| instant.unix().saturating_mul(1_000_000);
-        let is_endpoint = self.endpoint.as_deref().is_none_or(|wanted| {
-            record.endpoint.as_deref().is_some_and(|found| {
-                found.strip_suffix(wanted).is_some_and(|before| before.is_empty() || before.ends_with("::"))
-            })
-        });
-        let is_token = self
-            .jti
-            .as_deref()
-            .is_none_or(|wanted| record.jti.as_deref().is_some_and(|found| found.starts_with(wanted)));
-        is_endpoint
-            && is_token
+        let is_from = |wanted: IpAddr| {
+            let found = record.client_address.as_deref().and_then(|found| found.parse::<IpAddr>().ok());
+            found.is_some_and(|found| found.to_canonical() == wanted.to_canonical())
+        };
+        self.is_of_endpoint(record)
+            && self.is_of_token(record)
             && equals(&self.service, record.service.as_deref())
             && equals(&self.code, record.code.as_deref())
             && equals(&self.trace, record.trace_id.as_deref())
-            && equals(&self.address, record.client_address.as_deref())
+            && self.address.is_none_or(is_from)
             && (!self.deny || !record.is_allowed())
             && (!self.allow || record.is_allowed())
             && self.since.is_none_or(|since| record.micros() >= at(since))
             && self.until.is_none_or(|until| record.micros() < at(until))
+    }
+
+    fn is_of_endpoint(&self, record: &Record<'_>) -> bool {
+        self.endpoint.as_deref().is_none_or(|wanted| {
+            record.endpoint.as_deref().is_some_and(|found| {
+                found.strip_suffix(wanted).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+            })
+        })
+    }
+
+    fn is_of_token(&self, record: &Record<'_>) -> bool {
+        let begins = |wanted: &str| record.jti.as_deref().is_some_and(|found| found.starts_with(wanted));
+        self.jti.as_deref().is_none_or(begins)
+    }
+
+    /// Refuses a time that ends before it begins.
+    pub(super) fn check(&self) -> Outcome<()> {
+        match (self.since, self.until) {
+            (Some(Instant(since)), Some(Instant(until))) if since >= until => {
+                Err(Problem::usage("`--since` is not before `--until`, so no record is between them"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A trace id has 32 digits (W3C Trace Context section 3.2.2.3). The header has them in its second part.
+fn trace(text: &str) -> Result<String, String> {
+    let id = text.split('-').nth(1).unwrap_or(text);
+    match id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(id.to_ascii_lowercase()),
+        false => Err(format!("`{text}` is not the id of a trace, which has 32 hexadecimal digits")),
+    }
+}
+
+/// The maximum number of names of which one is proposed for a mistyped one.
+const MOST_NAMES: usize = 1_000;
+
+/// Which of the filter's names occur in the records at all. A name that occurs nowhere is mistyped, or the file is the
+/// wrong one.
+#[derive(Default)]
+pub(super) struct Names {
+    services: BTreeSet<String>,
+    endpoints: BTreeSet<String>,
+    has_service: bool,
+    has_endpoint: bool,
+    has_token: bool,
+}
+
+impl Names {
+    pub(super) fn meet(&mut self, filter: &Filter, record: &Record<'_>) {
+        let meet = |names: &mut BTreeSet<String>, name: Option<&str>| match name {
+            Some(name) if names.len() < MOST_NAMES && !names.contains(name) => {
+                names.insert(name.to_owned());
+            }
+            _ => {}
+        };
+        let (service, endpoint) = (record.service.as_deref(), record.endpoint.as_deref());
+        if filter.service.is_some() && !self.has_service {
+            self.has_service = service == filter.service.as_deref();
+            meet(&mut self.services, service);
+        }
+        if filter.endpoint.is_some() && !self.has_endpoint {
+            self.has_endpoint = filter.is_of_endpoint(record);
+            meet(&mut self.endpoints, endpoint);
+        }
+        self.has_token = self.has_token || filter.is_of_token(record);
+    }
+
+    /// Refuses a name that no record has.
+    pub(super) fn check(&self, filter: &Filter) -> Outcome<()> {
+        let check = |what: &str, name: &Option<String>, occurs: bool, names: &BTreeSet<String>| match name {
+            Some(name) if !occurs => {
+                let reason = format!("no record of these files is of the {what} `{name}`");
+                Err(known::unknown(reason, name, names.iter().map(String::as_str)))
+            }
+            _ => Ok(()),
+        };
+        check("service", &filter.service, self.has_service, &self.services)?;
+        check("handler", &filter.endpoint, self.has_endpoint, &self.endpoints)?;
+        match &filter.jti {
+            Some(jti) if !self.has_token => {
+                let reason = format!("no record of these files is of the token `{jti}`");
+                Err(Problem::new(ProblemCode::NotFound, reason)
+                    .help("check the name; a rotated file may have its records"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use service_only_evidence::read::{Place, Record, Visitor};
 
 use super::files::AuditFiles;
-use super::filter::{self, Filter};
+use super::filter::{self, Filter, Names};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::problem::Outcome;
@@ -13,11 +13,15 @@ const EXAMPLES: &str = "\
 Examples:
   service-token audit search audit.jsonl* --service orders --code expired
   service-token audit search audit.jsonl --jti 76514ef5 --format json | jq .client.address
-  service-token audit search audit.jsonl --trace 4bf92f3577b34da6a3ce929d0e0e4736";
+  service-token audit search audit.jsonl --trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+Exit codes: 0 done, also if no record meets the conditions, 2 usage, 9 a service, a handler or a token that
+no record has.";
 
 /// Print the records that meet all conditions
 ///
-/// With `--format json`, the lines are those of the file.
+/// With `--format json`, the lines are those of the file. A service, a handler or a token without any record is an
+/// error.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SearchOptions {
@@ -26,7 +30,7 @@ pub(super) struct SearchOptions {
     #[command(flatten)]
     filter: Filter,
     /// Stop after this many records
-    #[arg(long, value_name = "COUNT", default_value_t = u64::MAX, hide_default_value = true)]
+    #[arg(long, value_name = "COUNT", default_value_t = u64::MAX, hide_default_value = true, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -37,10 +41,13 @@ pub(super) struct SearchOptions {
 const BLOCK: usize = 64 * 1024;
 
 pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
-    let mut found = Found { options, shown: 0, pending: String::new(), written: Ok(()) };
+    options.filter.check()?;
+    let mut found =
+        Found { options, shown: 0, names: Names::default(), pending: String::new(), written: Ok(()) };
     options.files.read(&mut found)?;
     found.write();
     if found.shown == 0 {
+        found.names.check(&options.filter)?;
         output::note("no record meets the conditions");
     }
     found.written.map(|()| Exit::Done)
@@ -50,6 +57,7 @@ pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
 struct Found<'o> {
     options: &'o SearchOptions,
     shown: u64,
+    names: Names,
     /// Lines that are not written yet.
     pending: String,
     written: Outcome<()>,
@@ -66,6 +74,9 @@ impl Found<'_> {
 
 impl Visitor for Found<'_> {
     fn record(&mut self, place: Place<'_>, record: &Record<'_>) {
+        if self.shown == 0 {
+            self.names.meet(&self.options.filter, record);
+        }
         if self.wants_more() && self.options.filter.admits(record) {
             self.shown += 1;
             self.pending.push_str(&filter::line(record, place.bytes, self.options.format));

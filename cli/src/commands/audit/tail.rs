@@ -48,6 +48,7 @@ pub(super) struct TailOptions {
 }
 
 pub(super) fn run(options: &TailOptions) -> Outcome<Exit> {
+    options.filter.check()?;
     let mut tail = Tail::open(options)?;
     let mut last = Shown { most: options.lines, ..Shown::of(options) };
     while tail.read(&mut last)? {}
