@@ -1,6 +1,8 @@
 //! The command line: the commands, and the answer to invalid arguments.
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 #[cfg(feature = "dashboard")]
 use crate::commands::dashboard;
@@ -109,7 +111,11 @@ impl Cli {
             color.apply();
         }
         errors::choose_format(std::env::args_os().skip(1));
-        let parsed = Self::described().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        let mut described = Self::described();
+        let parsed = described.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
+            check_choices(&described, &matches)?;
+            Self::from_arg_matches(&matches)
+        });
         parsed.map_err(|error| {
             let text = error.render().ansi().to_string();
             if error.use_stderr() && errors::are_json() {
@@ -179,6 +185,27 @@ impl Command {
             Self::Completions(options) => completions::run(&options),
             Self::Man(options) => man::run(&options, &Cli::described()),
         }
+    }
+}
+
+/// Options without which a command works with something else. Their variables count as unset if they are empty, so only
+/// the command line tells whether a value was meant.
+const CHOICES: [&str; 2] = ["store", "environment"];
+
+/// Refuses an empty choice: `--store "$STORE"` with an unset variable would change another store.
+fn check_choices(command: &clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    for id in CHOICES.iter().filter(|id| matches.try_contains_id(id).unwrap_or(false)) {
+        let is_empty = matches.get_raw(id).into_iter().flatten().any(|value| value.is_empty());
+        if is_empty && matches.value_source(id) == Some(ValueSource::CommandLine) {
+            let reason = format!("the value of '--{id}' is empty; write one, or leave the option out");
+            return Err(command.clone().error(ErrorKind::InvalidValue, reason));
+        }
+    }
+    match matches.subcommand() {
+        Some((name, matches)) => {
+            command.find_subcommand(name).map_or(Ok(()), |command| check_choices(command, matches))
+        }
+        None => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let reason = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", path.display());
-        return Err(Problem::new(ProblemCode::BadKey, reason).help("name a key file"));
+        return Err(Problem::new(ProblemCode::BadKey, reason).help("check that it is the right file"));
     }
     Ok(bytes)
 }

@@ -2,11 +2,13 @@
 //! is confirmed.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::Path;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use serde_json::json;
 
-use crate::output;
+use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// Who asks for the change.
@@ -88,4 +90,28 @@ impl Consent {
         Err(Problem::new(ProblemCode::NotConfirmed, "not confirmed, so nothing was changed")
             .help("answer `y`, or pass `--yes`"))
     }
+
+    /// Asks before an existing key is replaced.
+    pub(crate) fn ask_before_loss(self, key: &Path) -> Outcome<()> {
+        if !key.exists() {
+            return Ok(());
+        }
+        self.ask(&format!(
+            "The key in `{}` will be replaced and is lost, and with it each token that needs it.",
+            key.display()
+        ))
+    }
+}
+
+/// Prints which files a command would write.
+pub(crate) fn preview(targets: &[&Path], format: Format) -> Outcome<()> {
+    if format == Format::Json {
+        let file = |path: &&Path| json!({ "path": path.display().to_string(), "replaces": path.exists() });
+        let files: Vec<_> = targets.iter().map(file).collect();
+        return output::json(&json!({ "dry_run": true, "files": files }));
+    }
+    targets.iter().try_for_each(|path| {
+        let word = if path.exists() { "replace" } else { "write" };
+        output::lines(&format!("would {word} {}", path.display()))
+    })
 }

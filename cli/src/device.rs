@@ -42,7 +42,7 @@ impl Device {
             }
         };
         let public = self.0.create(algorithm, rsa_bits, &name).map_err(failed)?;
-        self.refer(algorithm, &name, &public, path, Overwrite::Replace)
+        self.refer(algorithm, &name, &public, path, Overwrite::ReplaceKey)
     }
 
     /// Writes the reference of a key that exists.

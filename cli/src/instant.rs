@@ -75,8 +75,18 @@ fn with_nanoseconds(text: &str) -> Cow<'_, str> {
 const RULE: &str = "write one such as `2026-01-31T12:00:00Z` or `2026-01-31T14:00:00+02:00` (RFC 3339), \
                     seconds since 1970, or `now`";
 
+/// A date in digits, such as `20261129`, would be a number of seconds: an instant in 1970.
+fn is_date(text: &str) -> bool {
+    let part = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u32>().ok());
+    let is_within = |range, least, most| part(range).is_some_and(|part| (least..=most).contains(&part));
+    matches!(text.len(), 4 | 8 | 12 | 14)
+        && is_within(0..4, 1970, 2999)
+        && (text.len() == 4 || (is_within(4..6, 1, 12) && is_within(6..8, 1, 31)))
+}
+
 fn seconds(text: &str) -> Result<Instant, String> {
     match text.parse() {
+        Ok(_) if is_date(text) => Err(format!("`{text}` looks like a date; {RULE}")),
         Ok(seconds) if (-LAST_SECOND..=LAST_SECOND).contains(&seconds) => {
             Ok(Instant(Timestamp::from_unix(seconds)))
         }
@@ -234,6 +244,18 @@ mod tests {
         }
         assert!(error("1795946400000").contains("`1795946400`"));
         assert!(error("99999999999999999999").contains("not an instant"));
+    }
+
+    #[test]
+    fn date_in_digits_is_not_taken_for_seconds() {
+        for text in ["2026", "20261129", "202611291000", "20261129100000"] {
+            let error = error(text);
+            assert!(error.contains("looks like a date") && error.contains("RFC 3339"), "{error}");
+        }
+        for (text, seconds) in [("0", 0), ("-1", -1), ("20261329", 20_261_329), ("1795946400", 1_795_946_400)]
+        {
+            assert_eq!(unix(text), seconds);
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ const LEAST: usize = 4;
 /// The maximum number of candidates that an error lists.
 const LISTED: usize = 5;
 
-/// The `jti` of a token of the registry. An id that is not the beginning of another is returned unchanged.
+/// The `jti` of a token of the registry. An id that is not the beginning of another is returned unchanged. As a UUID,
+/// it may also be in upper case, with `urn:uuid:` before it, or with white space around it (RFC 9562 section 4).
 pub(crate) async fn token(store: &Store, issuer: Option<&str>, id: &str) -> Outcome<String> {
     let filter =
         TokenFilter { issuer: issuer.map(str::to_owned), jti: Some(id.to_owned()), ..TokenFilter::default() };
@@ -21,7 +22,13 @@ pub(crate) async fn token(store: &Store, issuer: Option<&str>, id: &str) -> Outc
         return Ok(id.to_owned());
     }
     // One more than an error lists.
-    let found = store.tokens_by_prefix(issuer, id, 6).await.map_err(|error| refused(&error))?;
+    let by = async |id: &str| store.tokens_by_prefix(issuer, id, 6).await.map_err(|error| refused(&error));
+    let mut found = by(id).await?;
+    let folded = id.trim().to_ascii_lowercase();
+    let folded = folded.strip_prefix("urn:uuid:").unwrap_or(&folded);
+    if found.is_empty() && folded != id && folded.len() >= LEAST {
+        found = by(folded).await?;
+    }
     let mut candidates: Vec<(String, String)> =
         found.into_iter().map(|listed| (listed.token.jti, listed.token.service)).collect();
     candidates.dedup_by(|one, other| one.0 == other.0);

@@ -4,12 +4,15 @@
 //! byte, it is flushed to the disk, and only then renamed. The rename replaces a symbolic link itself, never
 //! its target. Several files are checked and staged together. If one fails, the already renamed files are
 //! restored, so that a refusal changes nothing.
+//!
+//! `--force` replaces files only, never a device or a pipe. A private key is replaced by another key only, and a
+//! store by nothing: both exist once.
 
 mod staged;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -25,13 +28,21 @@ pub(crate) const STAGED: &str = ".service-token-";
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Overwrite {
     Refuse,
+    /// Replaces a file, but neither a private key nor a store.
     Replace,
+    /// Replaces a private key too: the new file is a key.
+    ReplaceKey,
 }
 
 impl Overwrite {
     /// Converts the flag `--force`.
     pub(crate) fn from_force(force: bool) -> Self {
         if force { Self::Replace } else { Self::Refuse }
+    }
+
+    /// Converts the flag `--force` of a command that writes a private key.
+    pub(crate) fn of_key(force: bool) -> Self {
+        if force { Self::ReplaceKey } else { Self::Refuse }
     }
 }
 
@@ -107,10 +118,49 @@ fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
                 .help("name a file"))
         }
         Ok(_) if overwrite == Overwrite::Refuse => Err(taken(path)),
-        Ok(_) => Ok(()),
+        Ok(_) => check_replaceable(path, overwrite),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Problem::io("look at", path, &error)),
     }
+}
+
+/// How much of an existing file is searched for a private key: text may precede the PEM block.
+const SEARCHED: u64 = 64 * 1024;
+
+/// How a store in SQLite begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// How private keys are marked: PEM, and the key of an audit log.
+const PRIVATE_KEYS: [&[u8]; 2] = [b"PRIVATE KEY-----", b"PRIVATE+KEY+"];
+
+/// Refuses to replace what a rename would destroy: a device, a pipe, a store, or a private key.
+fn check_replaceable(path: &Path, overwrite: Overwrite) -> Outcome<()> {
+    let refused = |what: &str, help: &str| {
+        let reason = format!("`{}` is {what}, and `--force` does not replace it", path.display());
+        Err(Problem::new(ProblemCode::Exists, reason).help(help))
+    };
+    // Of a symbolic link, only the link is replaced. A link to a device, such as `/dev/stdout`, counts as one.
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    if !found.is_file() && !found.is_dir() {
+        return refused(
+            "not a regular file",
+            "name a file; without an option for a file, the result is printed",
+        );
+    }
+    let mut start = Zeroizing::new(Vec::new());
+    let is_read = found.is_file()
+        && fs::File::open(path).and_then(|file| file.take(SEARCHED).read_to_end(&mut start)).is_ok();
+    let contains = |marks: &&[u8]| start.windows(marks.len()).any(|window| window == *marks);
+    if is_read && start.starts_with(SQLITE) {
+        return refused(
+            "a store",
+            "name another file; the store has all revocations and the journal of the keys",
+        );
+    }
+    if is_read && overwrite != Overwrite::ReplaceKey && PRIVATE_KEYS.iter().any(contains) {
+        return refused("a private key", "name another file, or remove the key first if nothing needs it");
+    }
+    Ok(())
 }
 
 /// Writes all files, or none if one of them is refused.

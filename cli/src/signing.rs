@@ -21,7 +21,7 @@ use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, Se
 use crate::dpop_key;
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::known;
-use crate::option_values::{algorithm_parser, key_name};
+use crate::option_values::{algorithm_parser, key_name, role};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -68,7 +68,7 @@ pub(crate) struct TokenOptions {
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
     /// Role of the service [default: the configuration's, else admin]
-    #[arg(long, value_name = "ROLE", conflicts_with = "all")]
+    #[arg(long, value_name = "ROLE", value_parser = role, conflicts_with = "all")]
     pub(crate) role: Option<String>,
     /// Scope of the token (repeatable) [default: the configuration's]
     #[arg(long, value_name = "SCOPE", conflicts_with = "all")]
@@ -96,7 +96,7 @@ pub(crate) struct ServiceChoice {
     #[arg(long, conflicts_with_all = ["all", "name", "role", "scope"])]
     pub(crate) missing: bool,
     /// Accept a NAME that the configuration does not list
-    #[arg(long, requires = "name")]
+    #[arg(long, requires = "name", conflicts_with_all = ["all", "missing"])]
     pub(crate) allow_unlisted: bool,
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use service_only::{
     claims::ServiceName,
     clock::{Clock, SystemClock},
@@ -29,6 +30,7 @@ use crate::exit::Exit;
 use crate::instant::Seconds;
 use crate::key_file;
 use crate::known;
+use crate::option_values::role;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -73,7 +75,7 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "NAME")]
     service: ServiceName,
     /// Role of the service
-    #[arg(long, value_name = "ROLE", default_value = DEFAULT_ROLE)]
+    #[arg(long, value_name = "ROLE", value_parser = role, default_value = DEFAULT_ROLE)]
     role: String,
     /// Scope that the endpoints require (repeatable)
     #[arg(long, value_name = "SCOPE")]
@@ -101,7 +103,7 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "HOST")]
     allow_host: Option<String>,
     /// Maximum number of requests; an endpoint takes about 2,000
-    #[arg(long, value_name = "COUNT", default_value_t = Attack::MAX_REQUESTS)]
+    #[arg(long, value_name = "COUNT", default_value_t = Attack::MAX_REQUESTS, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     max_requests: usize,
     #[command(flatten)]
     certificates: CertificateOptions,
@@ -114,7 +116,7 @@ pub(crate) struct AttackOptions {
     #[command(flatten)]
     signing: SigningOptions,
     /// Private JWK set or JWK, instead of --key
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config", "algorithm", "kid", "secret_encoding"])]
     jwks_private: Option<PathBuf>,
     /// Key id of the signing key in --jwks-private [default: the only key]
     #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "jwks_private")]

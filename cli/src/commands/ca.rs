@@ -97,7 +97,7 @@ pub(crate) struct CertOptions {
     #[arg(long, value_name = "DOMAIN", default_value = DEFAULT_TRUST_DOMAIN)]
     trust_domain: String,
     /// Another DNS name of the service (repeatable)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = dns_name)]
     dns: Vec<String>,
     /// Lifetime of the certificate, at most 90d [default: 7d, so that a program learns to reload it]
     #[arg(long, value_name = "DURATION")]
@@ -146,9 +146,9 @@ pub(crate) fn run_cert(options: &CertOptions) -> Outcome<Exit> {
     let leaf = options.leaf()?;
     let (state, is_new) = Authority::planned(options.dir.as_deref())?;
     let (directory, overwrite) = match &options.out_dir {
-        Some(directory) => (directory.clone(), Overwrite::from_force(options.force)),
+        Some(directory) => (directory.clone(), Overwrite::of_key(options.force)),
         // A further certificate is a renewal.
-        None => (state.join("certificates").join(options.name.as_str()), Overwrite::Replace),
+        None => (state.join("certificates").join(options.name.as_str()), Overwrite::ReplaceKey),
     };
     if options.dry_run.dry_run {
         let files = certificate_files(&directory);
@@ -232,6 +232,19 @@ impl Leaf {
         let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
         params.subject_alt_names.extend(loopback.map(SanType::IpAddress));
         Ok(Self { id, params, until })
+    }
+}
+
+/// A name that a client can look up. A certificate with another one would be issued, and no connection would match it.
+fn dns_name(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_letter);
+    let is_address =
+        name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    match name.len() <= 253 && name.split('.').all(is_label) && !is_address {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is not a DNS name; write one such as `orders.local`")),
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) struct DashboardOptions {
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// Accept tokens without TLS on an address that other machines can reach. Every machine on the way can read them
-    #[arg(long, conflicts_with = "tls_cert")]
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key", "tls_roots"])]
     dangerously_allow_http: bool,
     /// Let people revoke tokens on the pages, with a reason that is recorded
     #[arg(long)]

@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::members;
 use crate::new_file::{self, NewFile, Overwrite};
+use crate::option_values::role;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
@@ -65,7 +66,7 @@ pub(crate) struct DevOptions {
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
     /// Role of the service
-    #[arg(long, value_name = "ROLE", default_value = DEFAULT_ROLE)]
+    #[arg(long, value_name = "ROLE", value_parser = role, default_value = DEFAULT_ROLE)]
     role: String,
     /// Scope of the token (repeatable)
     #[arg(long, value_name = "SCOPE")]

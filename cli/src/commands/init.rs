@@ -105,6 +105,7 @@ pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
     let authority = options.tls.then(|| Authority::of(None)).transpose()?;
     store::work(Store::create(&answers.store_beside(&options.config)))?;
     if let Some(authority) = authority {
+        let overwrite = Overwrite::of_key(options.force);
         certificates.iter().try_for_each(|(folder, leaf)| authority.issue(leaf, folder, overwrite))?;
     }
     staged.publish()?;
@@ -164,10 +165,7 @@ impl InitOptions {
         let issued = services.iter().map(|service| {
             let folder = base.join(certificate_folder(service.as_str()));
             let files = ca::certificate_files(&folder);
-            new_file::check_targets(
-                &files.each_ref().map(PathBuf::as_path),
-                Overwrite::from_force(self.force),
-            )?;
+            new_file::check_targets(&files.each_ref().map(PathBuf::as_path), Overwrite::of_key(self.force))?;
             Ok((folder, Leaf::of(service)?))
         });
         issued.collect()

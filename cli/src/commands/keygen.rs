@@ -13,7 +13,7 @@ use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::Journal;
 
 use super::audit;
-use crate::change::{Consent, DryRun};
+use crate::change::{self, Consent, DryRun};
 use crate::config::Config;
 use crate::device::Device;
 use crate::escape;
@@ -79,7 +79,7 @@ pub(crate) struct KeygenOptions {
     /// Generate the key that signs the checkpoints of the audit log with this name, such as
     /// `bakery.example/orders`; the public key is written to the file of --out with `.pub` at its end
     #[arg(long, value_name = "NAME", requires = "out",
-        conflicts_with_all = ["algorithm", "public_out", "kid", "bits", "encrypt", "existing", "config"])]
+        conflicts_with_all = ["algorithm", "public_out", "kid", "bits", "encrypt", "existing", "config", "passphrase_file", "passphrase_fd"])]
     audit: Option<String>,
     /// Configuration file that names key file and algorithm [default: `service-token.toml`, unless
     /// --out names a file]
@@ -99,11 +99,18 @@ pub(crate) struct KeygenOptions {
 
 pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     if let (Some(name), Some(out)) = (&options.audit, &options.out) {
-        return audit::tree::keygen(name, out, Overwrite::from_force(options.force), options.format);
+        return audit::tree::keygen(
+            name,
+            out,
+            options.force,
+            options.dry_run,
+            options.consent,
+            options.format,
+        );
     }
     let config = Config::find(options.config.as_deref(), options.out.is_none())?;
     let plan = Plan::new(options, config.as_ref())?;
-    let overwrite = Overwrite::from_force(options.force);
+    let overwrite = Overwrite::of_key(options.force);
     if let Some(config) = &config {
         options.unlock.apply(&config.key.unlock);
     }
@@ -114,25 +121,15 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     }
     let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
     let targets: Vec<_> = targets.collect();
-    new_file::check_targets(&targets, overwrite)?;
+    options.check_files(Some(&plan.out))?;
     // Not even with `--force`: the configuration file is not a key that may be replaced.
     let config_file = config.as_ref().map(|config| config.path.as_path());
     new_file::check_distinct(&targets.iter().copied().chain(config_file).collect::<Vec<_>>())?;
 
-    let replaced: Vec<_> = targets.iter().filter(|path| path.exists()).collect();
     if options.dry_run.dry_run {
-        let word = |path: &Path| if replaced.iter().any(|own| **own == path) { "replace" } else { "write" };
-        for path in &targets {
-            output::lines(&format!("would {} {}", word(path), path.display()))?;
-        }
-        return Ok(Exit::Done);
+        return change::preview(&targets, options.format).map(|()| Exit::Done);
     }
-    if plan.out.exists() {
-        options.consent.ask(&format!(
-            "The key in `{}` will be replaced and is lost, and with it each token that needs it.",
-            plan.out.display()
-        ))?;
-    }
+    options.consent.ask_before_loss(&plan.out)?;
 
     let key = plan.make()?;
     let unlock = config.map_or_else(|| options.unlock.unlock(), |config| config.key.unlock);
@@ -160,18 +157,20 @@ fn elsewhere(
     new_file::check_distinct(&[&[plan.out.as_path()], others.as_slice()].concat())?;
     // A run that was killed has left the name of its key. This run finishes it.
     let is_unfinished = matches!(Reference::read(&plan.out), Ok(Some(Reference::Creating { .. })));
-    if !is_unfinished {
-        new_file::check_targets(&[&plan.out], overwrite)?;
+    options.check_files(Some(plan.out.as_path()).filter(|_| !is_unfinished))?;
+    if options.dry_run.dry_run {
+        let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
+        return change::preview(&targets.collect::<Vec<_>>(), options.format).map(|()| Exit::Done);
     }
-    if let Some(path) = &options.public_out {
-        new_file::check_targets(&[path], overwrite)?;
+    if !is_unfinished {
+        options.consent.ask_before_loss(&plan.out)?;
     }
     let made = match &options.existing {
-        Some(name) => device.adopt(plan.algorithm, name, &plan.out, Overwrite::Replace)?,
+        Some(name) => device.adopt(plan.algorithm, name, &plan.out, Overwrite::ReplaceKey)?,
         None => {
             let bits = is_rsa(plan.algorithm).then(|| plan.bits.unwrap_or(DEFAULT_RSA_BITS));
             let bits = bits.and_then(|bits| u32::try_from(bits).ok());
-            device.create(plan.algorithm, bits, &plan.out, Overwrite::Replace)?
+            device.create(plan.algorithm, bits, &plan.out, Overwrite::ReplaceKey)?
         }
     };
     let key = match &plan.kid {
@@ -186,6 +185,15 @@ fn elsewhere(
 }
 
 impl KeygenOptions {
+    /// Refuses existing files without `--force`. With it, a key may replace a key, and a public set may not.
+    fn check_files(&self, out: Option<&Path>) -> Outcome<()> {
+        let check =
+            |path: Option<&Path>, overwrite| path.map(|path| new_file::check_targets(&[path], overwrite));
+        check(out, Overwrite::of_key(self.force)).transpose()?;
+        check(self.public_out.as_deref(), Overwrite::from_force(self.force)).transpose()?;
+        Ok(())
+    }
+
     /// Refuses options that do not fit the place of the key.
     fn check_place(&self, device: Option<&Device>, algorithm: Algorithm) -> Outcome<()> {
         if device.is_some() && self.encrypt {

@@ -63,7 +63,7 @@ pub(crate) struct RenewOptions {
     #[arg(long)]
     k8s_secret: bool,
     /// Namespace of the Secrets [default: none, so that `kubectl apply -n` decides]
-    #[arg(long, value_name = "NAMESPACE", requires = "k8s_secret")]
+    #[arg(long, value_name = "NAMESPACE", requires = "k8s_secret", conflicts_with = "out_dir")]
     namespace: Option<String>,
     #[command(flatten)]
     by: By,

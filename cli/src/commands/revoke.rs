@@ -70,16 +70,17 @@ pub(crate) struct RevokeOptions {
     service: Option<String>,
     /// Revoke the tokens that were issued up to this second: RFC 3339 with its offset, seconds since the
     /// epoch, or `now`; at most a minute in the future
-    #[arg(long, value_name = "TIME", requires = "service")]
+    #[arg(long, value_name = "TIME", requires = "service", conflicts_with_all = ["jti", "key"])]
     before: Option<Instant>,
     /// Every token that this key signed; a unique beginning of its id is enough
     #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     key: Option<String>,
     /// Expiry of a token that the registry does not contain. Without it, such a token is not revoked,
     /// because its `jti` is probably mistyped and the right token would stay valid
-    #[arg(long, value_name = "TIME", requires = "jti")]
+    #[arg(long, value_name = "TIME", requires = "jti", conflicts_with_all = ["service", "key"])]
     expires: Option<Instant>,
-    /// Revoke a service, a key or an issuer that neither the registry nor the configuration contains
+    /// Revoke a service, a key or an issuer that neither the registry nor the configuration contains, or a token whose
+    /// `jti` is nearly that of another
     #[arg(long)]
     allow_unknown: bool,
     /// Issuer of the token, the service or the key [default: the configuration's]
@@ -287,7 +288,7 @@ impl RevokeOptions {
                 let jti = match (presented, self.expires) {
                     (Some(presented), _) => presented.jti.clone(),
                     (None, None) => named::token(store, Some(issuer), jti).await?,
-                    (None, Some(_)) => jti.clone(),
+                    (None, Some(_)) => self.whole(store, issuer, jti).await?,
                 };
                 let own = presented.and_then(|presented| presented.expires_at);
                 let expires_at = self.expiry(store, issuer, &jti, now, own).await?;
@@ -305,6 +306,18 @@ impl RevokeOptions {
             }
             _ => Err(Problem::usage("nothing to revoke").help("name a JTI, --service or --key")),
         }
+    }
+
+    /// A `jti` that is nearly that of a registered token is probably mistyped: the right token would stay valid.
+    async fn whole(&self, store: &Store, issuer: &str, jti: &str) -> Outcome<String> {
+        let meant = named::token(store, Some(issuer), jti).await?;
+        if meant == jti || self.allow_unknown {
+            return Ok(jti.to_owned());
+        }
+        let reason = format!("the registry has no token `{jti}` of `{issuer}`, so nothing was revoked");
+        Err(Problem::new(ProblemCode::NotFound, reason)
+            .help(format!("did you mean `{meant}`?"))
+            .also("`--allow-unknown` revokes it anyway"))
     }
 
     /// When the token expires: by the registry, by the option or by the token `own`, whichever is latest.

@@ -58,7 +58,7 @@ pub(crate) struct RotateOptions {
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,
     /// Sign with the prepared key, which did not leak and which verifiers already have
-    #[arg(long, requires = "emergency")]
+    #[arg(long, requires = "emergency", conflicts_with = "plan")]
     keep_prepared: bool,
     /// Remove from the published set each key that the journal does not contain. Verifiers then refuse its tokens
     #[arg(long, conflicts_with = "plan")]
@@ -98,7 +98,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     if options.plan || (options.dry_run && options.emergency.is_none()) {
         let plan = plan(&url, &site)?;
         let Some(format) = options.format.format() else {
-            output::lines(plan.exposition(&site.issuer).trim_end())?;
+            output::metrics(&plan.exposition(&site.issuer))?;
             return Ok(Exit::Done);
         };
         tell(&[], &plan, format)?;

@@ -62,7 +62,7 @@ pub(crate) struct ServeOptions {
     metrics: bool,
     /// Listen without TLS on an address that other machines can reach. An attacker on the network can then replace
     /// the keys
-    #[arg(long, conflicts_with = "tls_cert")]
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     dangerously_allow_http: bool,
 }
 

@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use super::batch;
 use crate::certificate;
-use crate::config::{Config, Lifetime};
+use crate::config::{Config, Lifetime, ScopeToken};
 use crate::exit::Exit;
 use crate::expectations::Expectations;
 use crate::instant::{Instant, Seconds};
 use crate::keys::KeyOptions;
-use crate::option_values::algorithm_parser;
+use crate::option_values::{algorithm_parser, role};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -104,11 +104,11 @@ pub(crate) struct VerifyOptions {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<ServiceName>,
     /// Allow only this role (repeatable: any of them)
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Vec<String>,
     /// Require this scope (repeatable: all of them)
     #[arg(long, value_name = "SCOPE")]
-    scope: Vec<String>,
+    scope: Vec<ScopeToken>,
     /// Maximum age of the token, such as `24h`
     #[arg(long, value_name = "DURATION")]
     max_age: Option<Lifetime>,
@@ -174,7 +174,7 @@ impl VerifyOptions {
 
         let services: Vec<&str> = self.service.iter().map(ServiceName::as_str).collect();
         let roles: Vec<&str> = self.role.iter().map(String::as_str).collect();
-        let scopes: Vec<&str> = self.scope.iter().map(String::as_str).collect();
+        let scopes: Vec<&str> = self.scope.iter().map(|ScopeToken(scope)| scope.as_str()).collect();
         let mut policy = Policy::any_service();
         if !services.is_empty() {
             policy = policy.services(&services);
@@ -230,5 +230,27 @@ pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
     if token.is_empty() {
         return Err(Problem::usage("standard input is empty, expected a token").help(REMEDY));
     }
+    if let Some(what) = beside_a_token(&token) {
+        output::note(&format!("standard input {what}; a token is one line of three parts, and nothing else"));
+    }
     Ok(token)
+}
+
+/// What standard input has besides a token. It is verified as it is; the reason of a refusal names a position only.
+fn beside_a_token(input: &[u8]) -> Option<&'static str> {
+    let begins =
+        |with: &str| input.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()));
+    if input.starts_with(b"\xef\xbb\xbf") {
+        Some("begins with a byte order mark")
+    } else if input.contains(&0) {
+        Some("has a zero byte, as UTF-16 has")
+    } else if begins("bearer ") || begins("authorization:") {
+        Some("begins like a header")
+    } else if begins("{") || begins("[") || begins("\"") || begins("'") {
+        Some("begins with a quotation mark or a bracket")
+    } else if input.iter().any(u8::is_ascii_whitespace) {
+        Some("has white space or several lines")
+    } else {
+        None
+    }
 }

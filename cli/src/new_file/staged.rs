@@ -64,7 +64,9 @@ fn temporary(path: &Path, readers: Readers) -> Outcome<NamedTempFile> {
         builder.permissions(fs::Permissions::from_mode(mode));
     }
     builder.tempfile_in(directory).map_err(|error| {
-        Problem::io("write", path, &error)
+        // The message of `error` names the temporary file, which the operator does not know.
+        let cause = fs::metadata(directory).err().unwrap_or(error);
+        Problem::io("write", path, &cause)
             .help(format!("check that the directory `{}` exists and is writable", directory.display()))
     })
 }
@@ -128,7 +130,7 @@ fn put_back(path: &Path, before: Before) {
 
 fn publish(path: &Path, temporary: NamedTempFile, overwrite: Overwrite) -> Outcome<()> {
     let published = match overwrite {
-        Overwrite::Replace => temporary.persist(path),
+        Overwrite::Replace | Overwrite::ReplaceKey => temporary.persist(path),
         // This also refuses a file that appeared after the check.
         Overwrite::Refuse => temporary.persist_noclobber(path),
     };

@@ -112,12 +112,12 @@ impl Site {
     pub(crate) fn make_next(&self) -> Outcome<SigningKey> {
         if let Some(device) = &self.source.device {
             let bits = self.rsa_bits().and_then(|bits| u32::try_from(bits).ok());
-            let key = device.create(self.algorithm, bits, &self.next, Overwrite::Replace)?;
+            let key = device.create(self.algorithm, bits, &self.next, Overwrite::ReplaceKey)?;
             return Ok(self.source.named(key));
         }
         let key = self.successor()?;
         let file = NewFile::secret(&self.next, self.source.content(&key)?);
-        new_file::write_all(&[file], Overwrite::Replace)?;
+        new_file::write_all(&[file], Overwrite::ReplaceKey)?;
         Ok(key)
     }
 

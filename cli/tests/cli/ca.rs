@@ -112,3 +112,16 @@ fn values_that_a_certificate_cannot_have_are_refused() {
     }
     assert!(sandbox.names().is_empty(), "nothing is written");
 }
+
+#[test]
+fn name_that_no_client_can_look_up_is_not_certified() {
+    let sandbox = Sandbox::new();
+    let long = "a".repeat(64);
+    for name in ["", "a b", "a..b", "127.0.0.2", "::1", "ä", "https://a", "a:8443", long.as_str()] {
+        let message = sandbox.run(&["cert", "orders", "--dir", "state", "--dns", name]).refused();
+        assert!(message.contains("is not a DNS name"), "{name}: {message}");
+    }
+    assert!(!sandbox.path("state").exists());
+    let names = ["--dns", "orders.local", "--dns", "*.orders.local", "--dns", "orders_1"];
+    sandbox.run(&[&["cert", "orders", "--dir", "state"][..], &names].concat()).done();
+}

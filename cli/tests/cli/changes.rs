@@ -111,6 +111,11 @@ fn dry_run_of_a_command_that_writes_files_or_stores_writes_none() {
     for (command, told) in [
         (&["init"][..], "would write service-token.toml"),
         (&["keygen", "--out", "new.pem"], "would write new.pem"),
+        (&["keygen", "--audit", "bakery.example/a", "--out", "audit.key"], "would write audit.key.pub"),
+        (
+            &["keygen", "--out", "new.pem", "--format", "json"],
+            r#""files":[{"path":"new.pem","replaces":false}]"#,
+        ),
     ] {
         let ran = sandbox.run(&[command, &["--dry-run"]].concat()).done();
         assert!(ran.stdout.contains(told), "{}", ran.stdout);

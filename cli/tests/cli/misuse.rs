@@ -136,3 +136,136 @@ fn configuration_of_arbitrary_bytes_is_refused_without_panic() {
         assert!(message.contains("service-token.toml") && !message.contains('\u{1b}'), "{message:?}");
     }
 }
+
+#[test]
+fn option_that_would_have_no_effect_beside_the_others_is_refused() {
+    let sandbox = Sandbox::configured();
+    sandbox.write("audit.jsonl", "");
+    let what_if = ["explain", "--what-if", "--service", "a", "--endpoint", "b", "--endpoints", "c.json"];
+    for arguments in [
+        &["revoke", "some-token", "--before", "now"][..],
+        &["revoke", "--key", "k1", "--before", "now"],
+        &["revoke", "--key", "k1", "--expires", "2030-01-01T00:00:00Z"],
+        &["revoke", "--service", "orders", "--before", "now", "--expires", "2030-01-01T00:00:00Z"],
+        &["explain", "some-id", "--audit", "audit.jsonl", "--service", "orders"],
+        &["explain", "some-id", "--audit", "audit.jsonl", "--role", "admin"],
+        &[&what_if[..], &["--audit", "audit.jsonl"]].concat(),
+        &["renew", "--out-dir", "tokens", "--namespace", "bakery"],
+        &["generate", "--all", "--allow-unlisted"],
+        &["generate", "--missing", "--allow-unlisted"],
+        &["rotate", "--plan", "--keep-prepared"],
+        &["serve", "--tls-key", "tls.key", "--dangerously-allow-http"],
+        &[
+            "attack",
+            "--url",
+            "http://127.0.0.1:1",
+            "--service",
+            "a",
+            "--endpoint",
+            "GET /",
+            "--jwks-private",
+            "k.json",
+            "--algorithm",
+            "ES256",
+        ],
+        &["keygen", "--audit", "bakery.example/a", "--out", "audit.key", "--passphrase-file", "pass"],
+        &["audit", "search", "audit.jsonl", "--allow", "--code", "expired"],
+        &[
+            "audit",
+            "search",
+            "audit.jsonl",
+            "--since",
+            "2026-01-02T00:00:00Z",
+            "--until",
+            "2026-01-01T00:00:00Z",
+        ],
+        &["audit", "search", "audit.jsonl", "--limit", "0"],
+        &[
+            "attack",
+            "--url",
+            "http://127.0.0.1:1",
+            "--service",
+            "a",
+            "--endpoint",
+            "GET /",
+            "--max-requests",
+            "0",
+        ],
+    ] {
+        let ran = sandbox.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("cannot read"), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(!sandbox.path("tokens").exists() && !sandbox.path("audit.key").exists());
+}
+
+#[test]
+fn role_or_scope_that_no_token_can_have_is_not_a_refusal_of_the_token() {
+    let sandbox = Sandbox::configured();
+    let token = sandbox.run(&["generate", "orders", "--no-store"]).done().line().to_owned();
+    for arguments in [["--scope", "a b"], ["--scope", ""], ["--role", ""], ["--role", "a b"]] {
+        let message = sandbox.run(&[&["verify", token.as_str()][..], &arguments].concat()).refused();
+        assert!(message.contains("write printable ASCII without spaces"), "{message}");
+    }
+}
+
+#[test]
+fn force_replaces_files_of_the_same_kind_only() {
+    let sandbox = Sandbox::configured();
+    sandbox.run(&["store", "init", "--store", "sqlite:tokens.db"]).done();
+    sandbox.run(&["keygen", "--audit", "bakery.example/a", "--out", "audit.key"]).done();
+    let content = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
+    let before = ["signing.pem", "tokens.db", "audit.key"].map(content);
+    let generate = |out: &str| sandbox.run(&["generate", "orders", "--no-store", "--force", "--out", out]);
+    for (out, what) in
+        [("signing.pem", "a private key"), ("audit.key", "a private key"), ("tokens.db", "a store")]
+    {
+        let message = generate(out).refused();
+        assert!(message.contains(&format!("`{out}` is {what}")) && message.contains("help: "), "{message}");
+        let dry = sandbox.run(&["generate", "orders", "--no-store", "--force", "--dry-run", "--out", out]);
+        assert!(dry.refused().contains(what));
+        let public = ["keygen", "--out", "new.pem", "--public-out", out, "--force"];
+        assert!(sandbox.run(&public).refused().contains(what));
+    }
+    for arguments in [
+        &["keygen", "--out", "tokens.db", "--force"][..],
+        &["keygen", "--audit", "bakery.example/a", "--out", "tokens.db", "--force"],
+        &["init", "--config", "signing.pem", "--force"],
+        &["init", "--config", "tokens.db", "--force"],
+        &["jwks", "--out", "signing.pem", "--drop-unknown"],
+    ] {
+        sandbox.run(arguments).refused();
+    }
+    assert!(["signing.pem", "tokens.db", "audit.key"].map(content) == before);
+    assert!(!sandbox.path("new.pem").exists());
+    // A key replaces a key, and a token replaces a token.
+    sandbox.run(&["keygen", "--out", "signing.pem", "--force"]).done();
+    sandbox.run(&["generate", "orders", "--no-store", "--out", "orders.token"]).done();
+    generate("orders.token").done();
+}
+
+#[cfg(unix)]
+#[test]
+fn force_never_replaces_a_pipe_or_a_link_to_a_device() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let sandbox = Sandbox::configured();
+    let pipe = sandbox.path("pipe");
+    if !std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|made| made.success()) {
+        return;
+    }
+    std::os::unix::fs::symlink("/dev/zero", sandbox.path("zero")).unwrap();
+    for out in ["pipe", "zero"] {
+        let ran = sandbox.run(&["generate", "orders", "--no-store", "--force", "--out", out]);
+        assert!(ran.refused().contains("is not a regular file"), "{out}");
+    }
+    assert!(std::fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+    assert!(std::fs::symlink_metadata(sandbox.path("zero")).unwrap().is_symlink());
+}
+
+#[test]
+fn directory_that_is_missing_is_reported_without_the_name_of_a_temporary_file() {
+    let sandbox = Sandbox::configured();
+    let message = sandbox.run(&["generate", "orders", "--no-store", "--out", "none/orders.token"]).refused();
+    assert!(message.contains("cannot write `none/orders.token`: No such file"), "{message}");
+    assert!(!message.contains(".service-token-"), "{message}");
+}

@@ -115,7 +115,7 @@ fn revocation_counts_covered_and_valid_tokens() {
         let ran =
             sandbox.run(&["revoke", "--service", "inventory", "--before", "2020-01-01T00:00:00Z"]).done();
         assert!(ran.stdout.contains("0 tokens of the registry"), "{}", ran.stdout);
-        assert!(ran.stderr.contains("1 valid tokens of the service were issued later"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("1 valid token of the service was issued later"), "{}", ran.stderr);
     }
 }
 
@@ -265,4 +265,53 @@ fn key_that_was_retired_in_the_usual_way_is_revoked_by_an_emergency() {
     }
     let listed = sandbox.run(&["revocations", "--active", "--format", "json"]).done().json();
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["name"]), (1, &"former".into()));
+}
+
+#[test]
+fn token_that_is_nearly_named_is_not_revoked_in_another_form() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        let forms = [
+            jti[..8].to_owned(),
+            jti.to_uppercase(),
+            format!(" {jti}"),
+            format!("{jti}\n"),
+            format!("urn:uuid:{jti}"),
+        ];
+        for form in &forms {
+            let message = not_found(&sandbox, &["revoke", form, "--expires", "2030-01-01T00:00:00Z"]);
+            assert!(message.contains("nothing was revoked"), "{message}");
+            assert!(message.contains(&format!("did you mean `{jti}`?")), "{message}");
+            let shown = sandbox.run(&["show", form, "--format", "json"]).done();
+            assert_eq!(shown.json()["jti"], jti.as_str());
+        }
+        let meant =
+            ["revoke", &forms[0], "--expires", "2030-01-01T00:00:00Z", "--allow-unknown", "--format", "json"];
+        assert_eq!(sandbox.run(&meant).done().json()["name"], forms[0].as_str());
+        let ran = sandbox.run(&["revoke", &forms[1], "--format", "json"]).done();
+        assert_eq!((&ran.json()["name"], &ran.json()["valid_tokens"]), (&jti.as_str().into(), &1.into()));
+    }
+}
+
+#[test]
+fn store_or_environment_with_an_empty_name_is_not_another_one() {
+    let sandbox = with_store("sqlite:tokens.db");
+    mint(&sandbox, &["orders"]);
+    for arguments in [
+        &["revoke", "--service", "orders", "--before", "now", "--store", ""][..],
+        &["--environment", "", "revoke", "--service", "orders", "--before", "now"],
+        &["verify", "--store=", "-"],
+        &["store", "init", "--store", ""],
+        &["rotate", "--environment="],
+    ] {
+        let message = sandbox.feed(arguments, "a.b.c").refused();
+        assert!(message.contains("is empty; write one, or leave the option out"), "{arguments:?}: {message}");
+    }
+    assert_eq!(sandbox.run(&["revocations", "--format", "json"]).done().stdout, "[]\n");
+    // An empty variable is an unset one.
+    let variables = [("SERVICE_TOKEN_STORE", ""), ("SERVICE_TOKEN_ENVIRONMENT", "")];
+    assert_eq!(
+        sandbox.run_with(&["list", "--format", "json"], b"", &variables).done().json()[0]["service"],
+        "orders"
+    );
 }

@@ -237,3 +237,15 @@ fn help_of_every_command_has_examples_and_usage() {
         assert!(help.contains("Examples:") && help.contains("Usage:"), "{command}: {help}");
     }
 }
+
+#[test]
+fn service_that_is_named_twice_is_listed_once() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&["init", "--issuer", "i", "--service", "orders", "--service", "mail", "--service", "orders"])
+        .done();
+    sandbox.run(&["keygen"]).done();
+    let minted = sandbox.run(&["generate", "--all", "--format", "json"]).done().json();
+    let services: Vec<_> = minted.as_array().unwrap().iter().map(|token| token["service"].clone()).collect();
+    assert_eq!(services, ["mail", "orders"]);
+}

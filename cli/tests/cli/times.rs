@@ -42,6 +42,12 @@ fn ambiguous_time_is_refused_and_nothing_is_revoked() {
             ("2100-01-01T00:00:00Z", "ahead of this machine's clock"),
             (&milliseconds, "milliseconds"),
             ("99999999999999999999999", "not an instant"),
+            ("20260131", "looks like a date"),
+            ("2026", "looks like a date"),
+            ("20260131100000", "looks like a date"),
+            ("0", "no token is that old"),
+            ("1769875", "no token is that old"),
+            ("1969-12-31T23:59:59Z", "no token is that old"),
         ] {
             let message = sandbox.run(&["revoke", "--service", "orders", "--before", before]).refused();
             assert!(message.contains(part), "{before}: {message}");

@@ -13,9 +13,11 @@ use service_only_store::{ListedToken, RevocationRecord, Store, TokenFilter, Toke
 
 use super::files;
 use crate::commands::endpoints;
+use crate::config::ScopeToken;
 use crate::escape;
 use crate::exit::Exit;
 use crate::members;
+use crate::option_values::role;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, StoreAndConfig, refused};
@@ -29,6 +31,9 @@ Examples:
   curl -s https://stock/reserve | service-token explain - --audit audit.jsonl --endpoints stock.json
   service-token explain --what-if --service billing --endpoint stock::reserve --endpoints stock.json";
 
+/// The options for a call that was never made. They mean nothing beside an id.
+const WHAT_IF: [&str; 6] = ["what_if", "service", "endpoint", "issuer", "role", "scope"];
+
 /// Explain why a call was refused or admitted: the stage, the two values, the setting, the smallest change
 ///
 /// The id is the `instance` of the response and the `id` of the record. With `--endpoints`, the answer
@@ -37,10 +42,10 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExplainOptions {
     /// Id of a record, its `urn:uuid:` form, or `-` to read a response body from standard input
-    #[arg(value_name = "ID", required_unless_present = "what_if", conflicts_with = "what_if")]
+    #[arg(value_name = "ID", required_unless_present = "what_if", conflicts_with_all = WHAT_IF)]
     id: Option<String>,
     /// Audit files to search, plain, gzip or zstd
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "what_if")]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "what_if", conflicts_with = "what_if")]
     audit: Vec<PathBuf>,
     /// Answer from the tables alone: would this service be admitted?
     #[arg(long, requires_all = ["service", "endpoint", "endpoints"])]
@@ -55,11 +60,11 @@ pub(crate) struct ExplainOptions {
     #[arg(long, value_name = "ISSUER", requires = "what_if")]
     issuer: Option<String>,
     /// Role of the token for `--what-if`
-    #[arg(long, value_name = "ROLE", requires = "what_if")]
+    #[arg(long, value_name = "ROLE", value_parser = role, requires = "what_if")]
     role: Option<String>,
     /// Scope of the token for `--what-if`; repeatable
     #[arg(long, value_name = "SCOPE", requires = "what_if")]
-    scope: Vec<String>,
+    scope: Vec<ScopeToken>,
     /// The table of a program as JSON, as `service-token endpoints` reads it; repeatable
     #[arg(long, value_name = "TABLE")]
     endpoints: Vec<PathBuf>,
@@ -79,7 +84,7 @@ pub(crate) fn run(options: &ExplainOptions) -> Outcome<Exit> {
                 service: service.clone(),
                 issuer: options.issuer.clone(),
                 role: options.role.clone(),
-                scopes: options.scope.clone(),
+                scopes: options.scope.iter().map(|ScopeToken(scope)| scope.clone()).collect(),
             };
             hypothetical(&tables, endpoint, &caller, options.format)
         }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 pub(super) use self::export::{CheckpointOptions, ExportOptions, checkpoint, export};
 pub(super) use self::prove::{CheckProofOptions, ProveOptions, check, prove};
 pub(super) use self::verify::{VerifyLogOptions, verify};
+use crate::change::{self, Consent, DryRun};
 use crate::escape;
 use crate::exit::Exit;
 use crate::key_file;
@@ -90,14 +91,27 @@ fn refused(error: ProofError) -> Problem {
 }
 
 /// Generates the key of a log: the private key, and the public one in a file that ends in `.pub`.
-pub(crate) fn keygen(name: &str, out: &Path, overwrite: Overwrite, format: Format) -> Outcome<Exit> {
+pub(crate) fn keygen(
+    name: &str,
+    out: &Path,
+    force: bool,
+    DryRun { dry_run }: DryRun,
+    consent: Consent,
+    format: Format,
+) -> Outcome<Exit> {
     let (key, private) = LogKey::generate(name).map_err(|error| {
         Problem::usage(format!("`--audit`: {error}")).help("such as `bakery.example/orders`")
     })?;
     let mut public_path = out.as_os_str().to_owned();
     public_path.push(".pub");
     let public_path = PathBuf::from(public_path);
-    new_file::check_targets(&[out, &public_path], overwrite)?;
+    let overwrite = Overwrite::of_key(force);
+    new_file::check_targets(&[out], overwrite)?;
+    new_file::check_targets(&[&public_path], Overwrite::from_force(force))?;
+    if dry_run {
+        return change::preview(&[out, &public_path], format).map(|()| Exit::Done);
+    }
+    consent.ask_before_loss(out)?;
     let public = key.public().to_string();
     let content = Zeroizing::new(format!("{}\n", private.as_str()).into_bytes());
     let files = [NewFile::secret(out, content), NewFile::public(&public_path, format!("{public}\n"))];

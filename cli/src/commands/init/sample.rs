@@ -57,8 +57,14 @@ impl Answers {
         if !self.services.is_empty() {
             let (before, rest) = text.split_once("[services]\n").unwrap_or((&text, ""));
             let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
-            let services: Vec<_> =
-                self.services.iter().map(|name| format!("{} = {{}}\n", key(name))).collect();
+            // A service that is named twice would be a repeated key, and the file could not be read.
+            let mut seen = std::collections::BTreeSet::new();
+            let services: Vec<_> = self
+                .services
+                .iter()
+                .filter(|name| seen.insert(*name))
+                .map(|name| format!("{} = {{}}\n", key(name)))
+                .collect();
             text = format!("{before}[services]\n{}\n{after}", services.concat());
         }
         Ok(if self.tls { with_certificates(&text) } else { text })

@@ -82,10 +82,11 @@ impl Made {
             ));
         }
         if self.counted.valid_later > 0 {
-            output::note(&format!(
-                "{} valid tokens of the service were issued later and stay valid",
-                self.counted.valid_later
-            ));
+            let later = match self.counted.valid_later {
+                1 => "1 valid token of the service was issued later and stays valid".to_owned(),
+                later => format!("{later} valid tokens of the service were issued later and stay valid"),
+            };
+            output::note(&later);
         }
     }
 }
