@@ -21,8 +21,8 @@ pub use self::access::{AccessTokens, GrantClaim};
 #[cfg(feature = "issue")]
 pub(crate) use self::kind::STRICT_TYP;
 pub(crate) use self::{
-    acceptance::{Acceptance, Signed},
-    issuer::Trusted,
+    acceptance::Acceptance,
+    issuer::{Signed, Trusted},
     kind::Kind,
     own_claims::Claims,
     services::separate,

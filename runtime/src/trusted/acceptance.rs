@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use super::{
-    Trusted,
     expectations::check_proof,
+    issuer::{Signed, Trusted},
     svid::{TrustDomain, check_validity},
 };
 use crate::{
     claims::Confirmation,
     denial::{Code, Denial, quoted},
     evidence::Evidence,
-    keys::{Algorithm, KeyId, KeySet},
+    keys::KeyId,
     peer::PeerCertificate,
     proof::Proof,
     times::{Moment, Times},
@@ -25,16 +25,6 @@ pub(crate) enum Acceptance {
     Token { issuer: Arc<Trusted>, signed: Signed, confirmation: Confirmation },
     /// The certificate of a caller without a token.
     Certificate { domain: Arc<TrustDomain>, peer: PeerCertificate },
-}
-
-/// A valid signature: the keys, the algorithm, and the `kid` of the header.
-pub(crate) struct Signed {
-    pub(crate) keys: KeySet,
-    pub(crate) algorithm: Algorithm,
-    /// The `kid` of the header.
-    pub(crate) kid: Option<KeyId>,
-    /// The name of the key that verified the signature, if it has one.
-    pub(crate) key_id: Option<KeyId>,
 }
 
 impl Acceptance {

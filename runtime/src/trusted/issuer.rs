@@ -5,7 +5,6 @@ use std::sync::Arc;
 #[cfg(feature = "experimental-wimse")]
 use super::wit;
 use super::{
-    acceptance::Signed,
     access::AccessTokens,
     expectations::{Expectations, bad_signature},
     kind::{Kind, Read},
@@ -19,10 +18,20 @@ use crate::{
     denial::{Code, Denial, quoted},
     error::BuildError,
     evidence::Evidence,
-    keys::{AlgorithmSet, KeyId, KeySet, KeySource},
+    keys::{Algorithm, AlgorithmSet, KeyId, KeySet, KeySource},
     times::{Moment, Times},
     token::{Header, Segments, SignatureRoom},
 };
+
+/// A valid signature: the keys, the algorithm, and the `kid` of the header.
+pub(crate) struct Signed {
+    pub(crate) keys: KeySet,
+    pub(crate) algorithm: Algorithm,
+    /// The `kid` of the header.
+    pub(crate) kid: Option<KeyId>,
+    /// The name of the key that verified the signature, if it has one.
+    pub(crate) key_id: Option<KeyId>,
+}
 
 /// An issuer in the form that the verifier uses.
 pub(crate) struct Trusted {

@@ -117,7 +117,7 @@ fn rotation_after_a_lost_store_drops_no_key() {
 
     let ran = sandbox.run(&["rotate"]).done();
     assert!(ran.stdout.starts_with(&format!("adopted {new}\nkept {old}\n")), "{}", ran.stdout);
-    assert!(ran.stdout.contains("no token of it is in the registry"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the registry has no token of this key"), "{}", ran.stdout);
     sandbox.feed(&VERIFY, &token).done();
     let fresh = sandbox.run(&["generate", "orders"]).done().line().to_owned();
     sandbox.feed(&VERIFY, &fresh).done();

@@ -16,7 +16,7 @@ use crate::{
     error::BuildError,
     handle::WeakHandle,
     issue::{Issuer, PublicJwk, SigningKey},
-    keys::{KeyRing, KeySource, KeysUnavailable},
+    keys::{Algorithm, KeyRing, KeySet, KeySource, KeysUnavailable},
     revocation::{MemoryRevocations, RevocationStore},
     verifier::VerifierBuilder,
 };

@@ -178,7 +178,7 @@ fn a_key_retires_when_its_last_token_has_expired_and_not_while_a_service_needs_i
 #[test]
 fn a_key_without_known_tokens_retires_after_the_longest_lifetime() {
     let retiring = |age| journal(&[key("new", KeyState::Active, age), key("old", KeyState::Retiring, age)]);
-    assert!(held(&retiring(364 * DAY), "old")[0].contains("no token of it is in the registry"));
+    assert!(held(&retiring(364 * DAY), "old")[0].contains("the registry has no token of this key"));
     assert_eq!(plan(&retiring(366 * DAY)).due(), Some(&retire("old")));
 }
 
@@ -198,7 +198,7 @@ fn adopted_key_goes_with_the_last_token_that_the_registry_knows_and_else_after_t
     assert_eq!(plan(&known(-300)).due(), Some(&retire("old")));
     let unknown = journal(&[key("new", KeyState::Active, DAY), adopted.clone()]);
     assert!(
-        held(&unknown, "old")[0].contains("no token of it is in the registry"),
+        held(&unknown, "old")[0].contains("the registry has no token of this key"),
         "{:?}",
         held(&unknown, "old")
     );

@@ -190,7 +190,7 @@ holes! { HOLES;
     RoleBesideToken: RoleBy, |claims, seen| seen.header("x-user-role").or(claims.text("role")).unwrap_or_default().to_owned();
 
     // An exception.
-    HeaderOfScheduler: LetsIn, |seen| seen.header("x-appengine-cron") == Some("true");
+    HeaderOfScheduler: LetsIn, |seen| seen.header("x-appengine-queuename") == Some("default");
     HeaderOfCache: LetsIn, |seen| seen.header("range").is_some();
     UserAgentOfProbe: LetsIn, |seen| seen.header("user-agent").is_some_and(|agent| agent.starts_with("kube-probe/"));
     UserAgentOfTools: LetsIn, |seen| seen.header("user-agent").is_some_and(|agent| agent.starts_with("Prometheus/"));
