@@ -85,10 +85,13 @@ fn ambiguous_beginning_is_refused_with_the_candidates() {
                 assert!(message.contains(part), "{message}");
             }
         }
-        // Three characters are a typing error, and an id that is not in lower case is not an id.
-        for id in ["0d5", "0D5B7C51", "0d5b7c52"] {
+        // Three characters are a typing error.
+        for id in ["0d5", "0d5b7c52"] {
             assert!(sandbox.run(&["show", id]).not_found().contains(&format!("no token `{id}`")));
         }
+        // RFC 9562 section 4: a UUID is read in either case.
+        let ran = sandbox.run(&["show", "0D5B7C51"]).done();
+        assert!(ran.stdout.contains("0d5b7c51-91a3-4a43-9a64-5f8e6f0c7a11"), "{}", ran.stdout);
         assert_eq!(
             sandbox.run(&["revocations", "--format", "json"]).done().json().as_array().unwrap().len(),
             1

@@ -164,7 +164,6 @@ const OF_CLIENTS: &[&str] = &[
     "Access-Control-Request-Headers",
     "Access-Control-Request-Method",
     "Authorization",
-    "Baggage",
     "Cache-Control",
     "Content-Encoding",
     "Content-Length",
