@@ -24,8 +24,8 @@ Rules:
 
 A network is a /24 of IPv4 or a /64 of IPv6.
 
-Exit codes: 0 nothing is unusual, 1 something is, 2 usage, or no record is in that time. The
-format `prometheus` has exit code 0.
+Exit codes: 0 nothing is unusual, 1 something is, 2 usage, or no record is in that time.
+The format `prometheus` has exit code 0.
 
 Examples:
   service-token anomalies audit.jsonl*

@@ -15,8 +15,8 @@ Examples:
   service-token audit search audit.jsonl --jti 76514ef5 --format json | jq .client.address
   service-token audit search audit.jsonl --trace 4bf92f3577b34da6a3ce929d0e0e4736
 
-Exit codes: 0 done, also if no record meets the conditions, 2 usage, 9 a service, a handler or a token that
-no record has.";
+Exit codes: 0 done, also if no record meets the conditions, 2 usage,
+9 no record has such a service, handler or token.";
 
 /// Print the records that meet all conditions
 ///

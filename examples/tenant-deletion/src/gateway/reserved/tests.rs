@@ -182,7 +182,6 @@ const OF_CLIENTS: &[&str] = &[
     "Referer",
     "Sec-Fetch-User",
     "Sec-WebSocket-Key",
-    "Signature-Input",
     "Traceparent",
     "Tracestate",
     "User-Agent",
