@@ -12,6 +12,7 @@
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`peer_certificate`]: creates the proof of a peer after its handshake.
 //! - `HttpClient` and its companions: fetch tokens with the same client as keys.
+//! - [`FileIdentity`]: notices that a path leads to another file.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
 //! - [`LogObserver`], [`observed`]: show another crate what is in a log file.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
@@ -33,6 +34,7 @@ use crate::{
 pub use crate::{
     audit::LogObserver,
     clock::Stopwatch,
+    file_identity::FileIdentity,
     handle::WeakHandle,
     hashed::{Hashed, mix},
     keys::jwks::PRIVATE_MEMBERS,

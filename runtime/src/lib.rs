@@ -96,6 +96,7 @@ pub mod error;
 mod evidence;
 #[cfg(feature = "experimental-wimse")]
 pub mod experimental_wimse;
+mod file_identity;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

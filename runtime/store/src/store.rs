@@ -40,6 +40,7 @@ use std::{
 
 use error::Fault;
 pub(crate) use exposition::Text;
+use service_only::__satellite::FileIdentity;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -263,10 +264,12 @@ async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), Sto
 /// program revokes. So each operation compares the file of the path with the one that was there before the connection
 /// was opened.
 async fn open_file(path: &Path) -> Result<SqlitePool, Fault> {
-    let there = Mutex::new(FileIdentity::of(path));
+    // `None` if the file is missing.
+    let identity = |path: &Path| path.metadata().ok().map(|file| FileIdentity::of(&file));
+    let there = Mutex::new(identity(path));
     let own_path = path.to_owned();
     let is_replaced = move || {
-        let now = FileIdentity::of(&own_path);
+        let now = identity(&own_path);
         std::mem::replace(&mut *there.lock().unwrap_or_else(PoisonError::into_inner), now) != now
     };
     let pool = SqlitePoolOptions::new()
@@ -280,28 +283,6 @@ async fn open_file(path: &Path) -> Result<SqlitePool, Fault> {
         .connect_with(url::sqlite_options(path))
         .await?;
     Ok(pool)
-}
-
-/// Distinguishes two files that had the same path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileIdentity {
-    #[cfg(unix)]
-    device_and_inode: (u64, u64),
-}
-
-impl FileIdentity {
-    /// `None` if the file is missing.
-    #[cfg(unix)]
-    fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        path.metadata().ok().map(|file| Self { device_and_inode: (file.dev(), file.ino()) })
-    }
-
-    // Elsewhere a file that is open cannot be replaced.
-    #[cfg(not(unix))]
-    fn of(_: &Path) -> Option<Self> {
-        None
-    }
 }
 
 async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

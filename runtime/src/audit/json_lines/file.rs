@@ -15,7 +15,10 @@ use super::{
     rotated::sync_folder,
     tidy::Tidier,
 };
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    file_identity::FileIdentity,
+};
 
 /// How many bytes of one write a pipe takes without mixing them with those of other processes (POSIX: 512 at least;
 /// Linux and macOS keep 4,096 and 512).
@@ -49,7 +52,7 @@ pub(crate) struct LogFile {
 struct Opened {
     file: File,
     kind: Kind,
-    identity: Identity,
+    identity: FileIdentity,
     /// When the file was created, or opened if the file system does not store the time of creation.
     since: Timestamp,
     /// Whether the last line of the file is incomplete.
@@ -66,13 +69,6 @@ enum Kind {
     Fifo,
     /// A terminal or a device.
     Other,
-}
-
-/// Distinguishes two files that had the same path.
-#[derive(Copy, Clone, PartialEq, Eq)]
-struct Identity {
-    #[cfg(unix)]
-    device_and_inode: (u64, u64),
 }
 
 impl LogFile {
@@ -131,7 +127,7 @@ impl LogFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         let is_ours =
-            || fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.open.identity);
+            || fs::metadata(&self.path).is_ok_and(|there| FileIdentity::of(&there) == self.open.identity);
         // If the path is a symbolic link, the file is renamed and the link stays.
         let path = match fs::canonicalize(&self.path) {
             Ok(path) => path,
@@ -196,7 +192,7 @@ impl Output for LogFile {
 
     fn check(&mut self) -> io::Result<()> {
         match fs::metadata(&self.path) {
-            Ok(metadata) if Identity::of(&metadata) == self.open.identity => {
+            Ok(metadata) if FileIdentity::of(&metadata) == self.open.identity => {
                 // The file was truncated in place, as by `copytruncate` of logrotate.
                 self.open.torn &= metadata.len() > 0;
                 self.rotate_if_due(0);
@@ -275,7 +271,7 @@ impl Opened {
         Ok(Self {
             file,
             kind,
-            identity: Identity::of(&metadata),
+            identity: FileIdentity::of(&metadata),
             since: created(&metadata).unwrap_or_else(|| SystemClock.now()),
             torn,
             full: false,
@@ -377,20 +373,6 @@ impl Kind {
             return Self::Fifo;
         }
         Self::Other
-    }
-}
-
-impl Identity {
-    #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self { device_and_inode: (metadata.dev(), metadata.ino()) }
-    }
-
-    // On other systems the standard library cannot distinguish two files, so a file is not watched.
-    #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
-        Self {}
     }
 }
 
