@@ -25,9 +25,7 @@ pub(crate) fn unknown<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) -> Problem {
     let known: Vec<&str> = BTreeSet::from_iter(known).into_iter().collect();
-    let scored =
-        known.iter().map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one));
-    let best = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let best = nearest(name, known.iter().copied()).filter(|(alike, _)| *alike >= ALIKE);
     let help = match (best, known.as_slice()) {
         (Some((_, best)), _) => format!("did you mean `{best}`?"),
         (None, []) => "there is none at all; check that this is the right place to look".to_owned(),
@@ -38,6 +36,13 @@ pub(crate) fn unknown<'a>(
         }
     };
     Problem::new(ProblemCode::NotFound, reason).help(help)
+}
+
+/// The known name that is most similar to this one, and how similar it is.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
+    let name = name.to_lowercase();
+    let scored = known.map(|one| (strsim::jaro_winkler(&name, &one.to_lowercase()), one));
+    scored.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
 /// Refuses an issuer that neither the store nor the configuration has.

@@ -56,9 +56,8 @@ fn code(text: &str) -> Result<String, String> {
     if known().any(|code| code == text) {
         return Ok(text.to_owned());
     }
-    let likeness = |code: &str| strsim::jaro_winkler(code, &text.to_lowercase());
-    let alike = known().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    Err(format!("no refusal has this code; did you mean `{}`?", alike.unwrap_or_default()))
+    let (_, nearest) = known::nearest(text, known()).unwrap_or_default();
+    Err(format!("no refusal has this code; did you mean `{nearest}`?"))
 }
 
 impl Filter {
