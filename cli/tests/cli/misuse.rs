@@ -141,6 +141,7 @@ fn configuration_of_arbitrary_bytes_is_refused_without_panic() {
 fn option_that_would_have_no_effect_beside_the_others_is_refused() {
     let sandbox = Sandbox::configured();
     sandbox.write("audit.jsonl", "");
+    let attack = ["attack", "--url", "http://127.0.0.1:1", "--service", "a", "--endpoint", "GET /"];
     let what_if = ["explain", "--what-if", "--service", "a", "--endpoint", "b", "--endpoints", "c.json"];
     for arguments in [
         &["revoke", "some-token", "--before", "now"][..],
@@ -155,19 +156,7 @@ fn option_that_would_have_no_effect_beside_the_others_is_refused() {
         &["generate", "--missing", "--allow-unlisted"],
         &["rotate", "--plan", "--keep-prepared"],
         &["serve", "--tls-key", "tls.key", "--dangerously-allow-http"],
-        &[
-            "attack",
-            "--url",
-            "http://127.0.0.1:1",
-            "--service",
-            "a",
-            "--endpoint",
-            "GET /",
-            "--jwks-private",
-            "k.json",
-            "--algorithm",
-            "ES256",
-        ],
+        &[&attack[..], &["--jwks-private", "k.json", "--algorithm", "ES256"]].concat(),
         &["keygen", "--audit", "bakery.example/a", "--out", "audit.key", "--passphrase-file", "pass"],
         &["audit", "search", "audit.jsonl", "--allow", "--code", "expired"],
         &[
@@ -180,17 +169,7 @@ fn option_that_would_have_no_effect_beside_the_others_is_refused() {
             "2026-01-01T00:00:00Z",
         ],
         &["audit", "search", "audit.jsonl", "--limit", "0"],
-        &[
-            "attack",
-            "--url",
-            "http://127.0.0.1:1",
-            "--service",
-            "a",
-            "--endpoint",
-            "GET /",
-            "--max-requests",
-            "0",
-        ],
+        &[&attack[..], &["--max-requests", "0"]].concat(),
     ] {
         let ran = sandbox.run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
