@@ -1,7 +1,7 @@
 //! `service-token store restore`: fills an empty store from a backup.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -95,6 +95,6 @@ pub(super) async fn check_empty(store: &Store) -> Outcome<()> {
 
 /// Restores the backup in a file.
 pub(super) async fn read(store: &Store, file: File) -> Outcome<BackupSummary> {
-    let restored = store.restore(&mut BufReader::new(file).lines()).await;
+    let restored = store.restore(&mut BufReader::new(file)).await;
     restored.map_err(|error| refused(&error).and("nothing was restored"))
 }

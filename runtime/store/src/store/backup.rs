@@ -6,7 +6,11 @@
 //! Everything but the tokens is read in one transaction. The tokens follow in pages, so that no writer waits for them:
 //! a token is never changed, and one that is minted during the backup may be in it or not.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Read as _},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -22,6 +26,9 @@ const FORMAT: i64 = 1;
 
 /// The number of rows of one query or statement. SQLite allows 32,766 arguments.
 const BATCH: usize = 1_000;
+
+/// The longest line that is read, in bytes. The longest row has a reason and some names, a few KiB.
+const MAX_LINE: u64 = 1024 * 1024;
 
 /// The timeout for all rows: ten million tokens take some minutes.
 const TIMEOUT: Duration = Duration::from_secs(7_200);
@@ -274,10 +281,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Backup`] if the lines are not a complete backup or the store is not empty, and when the store
     /// cannot write.
-    pub async fn restore(
-        &self,
-        lines: &mut (dyn Iterator<Item = io::Result<String>> + Send),
-    ) -> Result<BackupSummary, StoreError> {
+    pub async fn restore(&self, backup: &mut (dyn BufRead + Send)) -> Result<BackupSummary, StoreError> {
         self.add_past_revocations().await?;
         self.add_pruned().await?;
         self.add_checkpoints_table().await?;
@@ -294,7 +298,7 @@ impl Store {
                     )))?;
                 }
             }
-            let mut reader = Reader::new(&mut *lines);
+            let mut reader = Reader::new(&mut *backup);
             let sequence = reader.begin().map_err(bad)?;
             while let Some((table, rows)) = reader.batch().map_err(bad)? {
                 let mut statement = sqlx::QueryBuilder::new(format!(
@@ -319,7 +323,8 @@ impl Store {
 
 /// Reads the lines of a backup, and checks that all are there.
 struct Reader<'a> {
-    lines: &'a mut (dyn Iterator<Item = io::Result<String>> + Send),
+    backup: &'a mut (dyn BufRead + Send),
+    line: Vec<u8>,
     number: u64,
     rows: BTreeMap<String, u64>,
     /// The first row of the next batch.
@@ -328,21 +333,42 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(lines: &'a mut (dyn Iterator<Item = io::Result<String>> + Send)) -> Self {
-        Self { lines, number: 0, rows: BTreeMap::new(), ahead: None, has_ended: false }
+    fn new(backup: &'a mut (dyn BufRead + Send)) -> Self {
+        Self { backup, line: Vec::new(), number: 0, rows: BTreeMap::new(), ahead: None, has_ended: false }
     }
 
     fn next(&mut self) -> Result<Value, String> {
         self.number += 1;
         let number = self.number;
-        match self.lines.next() {
-            None => Err(format!("it ends before line {number}, without the line that counts its rows")),
-            Some(Err(error)) => Err(format!("line {number} cannot be read: {error}")),
-            // The parser's message could quote a name, and never a secret; the line number is enough.
-            Some(Ok(line)) => {
-                // Editors of Windows put a byte order mark before the first line.
-                serde_json::from_str(line.trim_start_matches('\u{feff}'))
-                    .map_err(|_| format!("line {number} is not a line of a backup"))
+        self.line.clear();
+        let read = (&mut *self.backup).take(MAX_LINE).read_until(b'\n', &mut self.line);
+        match read {
+            Err(error) => return Err(format!("line {number} cannot be read: {error}")),
+            Ok(0) => {
+                return Err(format!("it ends before line {number}, without the line that counts its rows"));
+            }
+            Ok(_) if self.line.len() as u64 == MAX_LINE && !self.line.ends_with(b"\n") => {
+                return Err(format!("line {number} is longer than {MAX_LINE} bytes, so it is not a backup"));
+            }
+            Ok(_) => {}
+        }
+        // Editors of Windows put a byte order mark before the first line.
+        let mark: &[u8] = if number == 1 { b"\xef\xbb\xbf" } else { b"" };
+        let line = self.line.strip_prefix(mark).unwrap_or(&self.line);
+        // The parser's message could quote a name, and never a secret; the line number is enough.
+        serde_json::from_slice(line).map_err(|_| format!("line {number} is not a line of a backup"))
+    }
+
+    /// Whether only empty lines follow.
+    fn is_at_end(&mut self) -> bool {
+        loop {
+            match self.backup.fill_buf() {
+                Ok([]) => return true,
+                Ok(rest) if rest.trim_ascii().is_empty() => {
+                    let length = rest.len();
+                    self.backup.consume(length);
+                }
+                _ => return false,
             }
         }
     }
@@ -389,9 +415,7 @@ impl<'a> Reader<'a> {
             self.has_ended = true;
             self.end(counts)?;
             // A second backup behind the first, or the rest of another one.
-            let is_blank = |line: io::Result<String>| matches!(line, Ok(line) if line.trim().is_empty());
-            let mut rest = &mut *self.lines;
-            return match Iterator::all(&mut rest, is_blank) {
+            return match self.is_at_end() {
                 true => Ok(None),
                 false => Err("it continues after the line that counts its rows".to_owned()),
             };

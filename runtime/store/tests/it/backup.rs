@@ -59,7 +59,8 @@ async fn backup(store: &Store) -> Vec<String> {
 }
 
 async fn restore(store: &Store, lines: &[String]) -> Result<(), StoreError> {
-    store.restore(&mut lines.iter().cloned().map(Ok)).await.map(drop)
+    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    store.restore(&mut text.as_bytes()).await.map(drop)
 }
 
 /// Everything that the store tells.
@@ -131,7 +132,7 @@ async fn backup_is_restored_into_an_empty_store_only() {
 #[tokio::test]
 async fn backup_that_is_not_complete_restores_nothing() {
     let lines = backup(&filled(&Database::sqlite()).await).await;
-    let broken: [(&str, Vec<String>); 8] = [
+    let broken: [(&str, Vec<String>); 10] = [
         ("continues after the line that counts", [&lines[..], &lines[..]].concat()),
         ("continues after the line that counts", [&lines[..], &["\0".to_owned()]].concat()),
         ("without the line that counts", lines[..lines.len() - 1].to_vec()),
@@ -139,6 +140,8 @@ async fn backup_that_is_not_complete_restores_nothing() {
         ("first line", lines[1..].to_vec()),
         ("line 1", Vec::new()),
         ("line 3", [&lines[..2], &["[\"tokens\",[1]]".to_owned()], &lines[2..]].concat()),
+        ("line 1 is longer than 1048576 bytes", vec!["\0".repeat(2 << 20)]),
+        ("line 2 is not a line", [&lines[..1], &[format!("\u{feff}{}", lines[1])], &lines[2..]].concat()),
         ("its format is 9", [&["{\"service_only_backup\":9}".to_owned()], &lines[1..]].concat()),
     ];
     for database in Database::all().await {
