@@ -665,15 +665,16 @@ fn condition_of_a_search_that_no_record_can_meet_is_an_error() {
             assert!(message.contains(expected), "{condition:?}: {message}");
         }
     }
-    for (condition, expected) in [
-        (["--service", "ordres"], "did you mean `orders`?"),
-        (["--endpoint", "serve"], "`stock::reserve`"),
-        (["--endpoint", "stock::resrve"], "did you mean `stock::reserve`?"),
-        (["--jti", "jti-x"], "a rotated file may have its records"),
-    ] {
-        let message =
-            sandbox.run(&[&["audit", "search", "audit.jsonl"], &condition[..]].concat()).not_found();
-        assert!(message.contains(expected), "{condition:?}: {message}");
+    for command in [&["audit", "search"][..], &["audit", "tail", "--once"]] {
+        for (condition, expected) in [
+            (["--service", "ordres"], "did you mean `orders`?"),
+            (["--endpoint", "serve"], "`stock::reserve`"),
+            (["--endpoint", "stock::resrve"], "did you mean `stock::reserve`?"),
+            (["--jti", "jti-x"], "a rotated file may have its records"),
+        ] {
+            let message = sandbox.run(&[command, &["audit.jsonl"], &condition].concat()).not_found();
+            assert!(message.contains(expected), "{command:?} {condition:?}: {message}");
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Names {
     pub(super) fn check(&self, filter: &Filter) -> Outcome<()> {
         let check = |what: &str, name: &Option<String>, occurs: bool, names: &BTreeSet<String>| match name {
             Some(name) if !occurs => {
-                let reason = format!("no record of these files is of the {what} `{name}`");
+                let reason = format!("no record that was read is of the {what} `{name}`");
                 Err(known::unknown(reason, name, names.iter().map(String::as_str)))
             }
             _ => Ok(()),
@@ -162,7 +162,7 @@ impl Names {
         check("handler", &filter.endpoint, self.has_endpoint, &self.endpoints)?;
         match &filter.jti {
             Some(jti) if !self.has_token => {
-                let reason = format!("no record of these files is of the token `{jti}`");
+                let reason = format!("no record that was read is of the token `{jti}`");
                 Err(Problem::new(ProblemCode::NotFound, reason)
                     .help("check the name; a rotated file may have its records"))
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use service_only_evidence::read::{Followed, Place, Record, Visitor};
 
-use super::filter::{self, Filter};
+use super::filter::{self, Filter, Names};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -22,7 +22,9 @@ const EXAMPLES: &str = "\
 Examples:
   service-token audit tail /var/log/bakery/audit.jsonl
   service-token audit tail audit.jsonl --deny --service orders
-  service-token audit tail audit.jsonl --once --lines 100 --format json";
+  service-token audit tail audit.jsonl --once --lines 100 --format json
+
+Exit codes: 0 done, 2 usage, 9 with `--once`, if no record that was read has such a service, handler or token.";
 
 /// Follow a log, with filters and colours
 ///
@@ -53,6 +55,15 @@ pub(super) fn run(options: &TailOptions) -> Outcome<Exit> {
     let mut last = Shown { most: options.lines, ..Shown::of(options) };
     while tail.read(&mut last)? {}
     last.print()?;
+    if last.lines.is_empty() {
+        match last.names.check(&options.filter) {
+            Err(problem) if !options.once => output::warning(&problem.to_string()),
+            checked => checked?,
+        }
+        if options.once && options.lines > 0 {
+            output::note("no record meets the conditions");
+        }
+    }
     while !options.once && !output::is_closed() {
         let mut new = Shown::of(options);
         let has_more = tail.read(&mut new)?;
@@ -94,12 +105,14 @@ struct Shown<'o> {
     format: Format,
     lines: VecDeque<String>,
     most: usize,
+    /// The names in all records, also in those that are not shown.
+    names: Names,
 }
 
 impl<'o> Shown<'o> {
     fn of(options: &'o TailOptions) -> Self {
         let TailOptions { filter, format, .. } = options;
-        Self { filter, format: *format, lines: VecDeque::new(), most: usize::MAX }
+        Self { filter, format: *format, lines: VecDeque::new(), most: usize::MAX, names: Names::default() }
     }
 
     fn print(&self) -> Outcome<()> {
@@ -109,6 +122,7 @@ impl<'o> Shown<'o> {
 
 impl Visitor for Shown<'_> {
     fn record(&mut self, place: Place<'_>, record: &Record<'_>) {
+        self.names.meet(self.filter, record);
         if self.most == 0 || !self.filter.admits(record) {
             return;
         }
