@@ -228,3 +228,20 @@ fn front_page_of_each_crate_lists_its_features_and_defaults() {
     }
     assert!(tables >= 2, "only {tables} tables of features were found");
 }
+
+/// The log is flushed when `main` returns, so SIGTERM must not end the program at once. actix handles the signal itself.
+#[test]
+fn each_example_with_an_audit_log_handles_sigterm() {
+    let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
+    let mut checked = 0;
+    for example in examples {
+        let main = example.unwrap().path().join("src/main.rs");
+        let Ok(program) = std::fs::read_to_string(&main) else { continue };
+        if program.contains("JsonLinesAudit") {
+            checked += 1;
+            let handles = program.contains("shutdown_signal()") || program.contains("HttpServer::new");
+            assert!(handles, "{}", main.display());
+        }
+    }
+    assert!(checked >= 10, "{checked} examples");
+}

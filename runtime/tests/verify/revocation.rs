@@ -147,9 +147,15 @@ fn an_outage_is_logged_with_the_message_of_the_store() {
     assert_eq!(denial.reason(), "revocation cannot be checked: the database is down");
 }
 
-/// Counts what is told of revocation.
+/// The lines of a log.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -179,7 +185,7 @@ fn an_outage_is_logged_once_at_its_start_and_once_at_its_end() {
                 }
             }
         });
-        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let said = lines.text();
         assert_eq!(said.matches("revocation cannot be checked").count(), 2, "{said}");
         let meaning = format!("lets_in={accept}");
         assert_eq!(said.matches(&meaning).count(), 2, "who is let in unchecked is told: {said}");

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::revocation::Lines;
 
 /// A server that answers each request with the same bytes, and keeps the heads.
 async fn answering(answer: impl Into<Vec<u8>>) -> (u16, Arc<Mutex<Vec<String>>>) {
@@ -84,6 +85,25 @@ async fn an_error_names_the_url_that_it_is_about_and_not_its_query() {
     eventually("the report", || lazy.last_error().is_some()).await;
     let reason = lazy.snapshot().unwrap_err().to_string();
     assert!(reason.contains(&jwks_uri), "{reason}");
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_logged_with_its_url_and_not_its_query() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::ERROR);
+    // A thread of its own fetches, so only the subscriber of the process sees the line.
+    tracing::subscriber::set_global_default(subscriber.with_writer(move || writer.clone()).finish()).unwrap();
+    let (port, _) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
+    let url = format!("http://127.0.0.1:{port}/jwks");
+    let keys = at(port).start_lazily().unwrap();
+    eventually("the line", || lines.text().contains(&url)).await;
+    let text = lines.text();
+    let line = text.lines().find(|line| line.contains(&url)).unwrap();
+    assert!(line.contains("ERROR") && line.contains("keys cannot be fetched"), "{line}");
+    assert!(line.contains("the status is 401") && line.contains("failures=1"), "{line}");
+    assert!(!text.contains("s3cr3t"), "{text}");
+    drop(keys);
 }
 
 #[tokio::test]
