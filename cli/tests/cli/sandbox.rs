@@ -171,6 +171,16 @@ inventory = {}
 }
 
 /// The claims of a token, unverified.
+/// Whether this machine has a program. A test that lacks it says so, and ends.
+pub(crate) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !found {
+        eprintln!("skipped: there is no `{program}`");
+    }
+    found
+}
+
 pub(crate) fn claims_of(token: &str) -> Value {
     let ran = Sandbox::new().feed(&["inspect", "--format", "json", "-"], token).done();
     ran.json()["claims"].clone()

@@ -1,7 +1,7 @@
 //! The runbooks: each command that they show is run, in the order in which they show it.
 
 use super::{at_work, insist, page, run};
-use crate::sandbox::{Sandbox, claims_of};
+use crate::sandbox::{Sandbox, claims_of, has};
 
 /// All commands of a runbook.
 fn script_of(name: &str) -> String {
@@ -70,6 +70,9 @@ fn commands_of_the_store_page_run() {
 
 #[test]
 fn commands_of_the_page_on_keys_outside_of_files_run_in_order() {
+    if !has("openssl") {
+        return;
+    }
     let mut steps = page::steps(&page::read("keys-outside-of-files.md"));
     let module = crate::elsewhere::module();
     if module.is_none() {

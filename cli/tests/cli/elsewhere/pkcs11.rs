@@ -8,12 +8,15 @@ use service_only::keys::KeyState;
 
 use super::{configure, verify};
 use crate::rotate::{DAY, aged, keys, sandbox};
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, has};
 
 pub(crate) const PIN: &str = "648219";
 
-/// The shared library of SoftHSM.
+/// The shared library of SoftHSM; `None` without it or its tool.
 pub(crate) fn module() -> Option<PathBuf> {
+    if !has("softhsm2-util") {
+        return None;
+    }
     let folders =
         ["/usr/lib/softhsm", "/usr/lib/x86_64-linux-gnu/softhsm", "/usr/lib/aarch64-linux-gnu/softhsm"];
     let mut modules = folders.iter().map(|folder| PathBuf::from(folder).join("libsofthsm2.so"));
