@@ -25,8 +25,11 @@ use crate::{
 ///
 /// If a route requires a proof by a certificate, or any proof, the callers of its columns have a certificate, and their
 /// tokens are bound to it. If it requires DPoP, they have a key and send a proof; name the URL of the service with
-/// [`TestAuthority::dpop`](crate::TestAuthority::dpop). The column `no proof` then shows the right service with a bearer
+/// [`TestAuthority::dpop`](crate::TestAuthority::dpop). The column `no proof` then shows the right caller with a bearer
 /// token.
+///
+/// If a route admits users, the last column is `right user`: a user that meets what the route requires of users. The columns
+/// `invalid`, `expired` and `no proof` show the right service, and at a route for users only the right user.
 ///
 /// `in` means that the guard accepted the caller, whatever the handler answered then. `open` means an answer
 /// without a decision, which is what a public handler returns. A number is the status of a refusal.
@@ -38,8 +41,18 @@ pub struct AuthzMatrix {
 
 const CALLERS: [&str; 6] = ["none", "invalid", "expired", "user", "wrong service", "right service"];
 
-/// The column for the token of the right service without its proof. A table has it if a route requires a proof.
+/// The column for the token of the right caller without its proof. A table has it if a route requires a proof.
 const WITHOUT_PROOF: &str = "no proof";
+
+/// The column for a user that a route admits. A table has it if a route admits users.
+const RIGHT_USER: &str = "right user";
+
+/// The columns that a table has only for some routes.
+#[derive(Copy, Clone)]
+struct Columns {
+    without_proof: bool,
+    right_user: bool,
+}
 
 /// Calls each route as each kind of caller, and returns the [`AuthzMatrix`].
 ///
@@ -108,15 +121,18 @@ impl AuthzMatrix {
         S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
     {
         let mut rows = Vec::new();
-        let has_proofs = table.routes().iter().any(|route| required_proof(route.access()).is_some());
-        let columns = match CALLERS.split_last() {
-            Some((last, others)) if has_proofs => {
-                others.iter().chain([&WITHOUT_PROOF, last]).copied().collect()
-            }
-            _ => CALLERS.to_vec(),
+        let has = |is: fn(&Access) -> bool| table.routes().iter().any(|route| is(route.access()));
+        let further = Columns {
+            without_proof: has(|access| required_proof(access).is_some()),
+            right_user: has(|access| access.for_users().is_some()),
         };
+        let mut columns = CALLERS.to_vec();
+        if further.without_proof {
+            columns.insert(CALLERS.len() - 1, WITHOUT_PROOF);
+        }
+        columns.extend(further.right_user.then_some(RIGHT_USER));
         for route in table.routes() {
-            let callers = callers(authority, route.access(), has_proofs);
+            let callers = callers(authority, route.access(), further);
             let path = path::filled(route.path(), &["1".to_owned()], &BTreeMap::new()).swap_remove(0);
             let any = ["*".to_owned()];
             let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
@@ -151,18 +167,21 @@ struct Presented {
 
 /// Creates a caller for each column.
 #[track_caller]
-fn callers(authority: &TestAuthority, access: &Access, has_proofs: bool) -> Vec<Presented> {
-    let right = right_caller(authority, access);
+fn callers(authority: &TestAuthority, access: &Access, further: Columns) -> Vec<Presented> {
+    let (service, user) = (right_service(authority, access), right_user(authority, access));
+    let is_for_users_only = access.for_services().is_none() && access.for_users().is_some();
+    let right = if is_for_users_only { &user } else { &service };
     let bearer = |draft: TokenDraft| Presented { token: Some(draft), certificate: None };
     let key = authority.dpop_key();
-    let caller = |draft: TokenDraft| match required_proof(access) {
+    let proving = |draft: TokenDraft, proof| match proof {
         Some(RequiredProof::Dpop) => bearer(draft.proven_by(&key)),
         Some(RequiredProof::Mtls | RequiredProof::Any) => {
             Presented { certificate: Some(certificate()), ..bearer(bound(draft)) }
         }
         _ => bearer(draft),
     };
-    let without_proof = has_proofs.then(|| bearer(right.clone()));
+    let caller = |draft: TokenDraft| proving(draft, required_proof(access));
+    let without_proof = further.without_proof.then(|| bearer(right.clone()));
     let mut callers = vec![
         Presented::default(),
         caller(right.clone().wrong_key()),
@@ -171,11 +190,14 @@ fn callers(authority: &TestAuthority, access: &Access, has_proofs: bool) -> Vec<
         caller(authority.service("another-service").role("another-role")),
     ];
     callers.extend(without_proof);
-    callers.push(caller(right));
+    callers.push(caller(service));
+    if further.right_user {
+        callers.push(proving(user, access.for_users().and_then(|users| users.proof)));
+    }
     callers
 }
 
-/// The proof that the caller of the last column must give.
+/// The proof that the right caller must give.
 fn required_proof(access: &Access) -> Option<RequiredProof> {
     access.for_services().or(access.for_users())?.proof
 }
@@ -200,24 +222,28 @@ fn certificate() -> PeerCertificate {
     peer_certificate(facts, AlwaysTrusted)
 }
 
-/// The caller of the last column: a user if the route is for users only.
-fn right_caller(authority: &TestAuthority, access: &Access) -> TokenDraft {
-    let (right, claims) = match (access.for_services(), access.for_users()) {
-        (None, Some(users)) => (authority.user("mia").meeting(access.clone()), &users.claims),
-        (Some(services), _) => (right_service(authority, access), &services.claims),
-        (None, None) => return right_service(authority, access),
-    };
-    // Each parameter of the path is `1`.
-    claims.iter().fold(right, |right, (name, value)| match value.starts_with('{') {
-        true => right.claim(name, "1"),
-        false => right.claim(name, value.as_str()),
+/// A user that meets what a route requires of users.
+fn right_user(authority: &TestAuthority, access: &Access) -> TokenDraft {
+    let user = authority.user("mia");
+    match access.for_users() {
+        Some(users) => with_claims(user.meeting(access.clone()), users),
+        None => user,
+    }
+}
+
+/// Adds the claims that a route requires. Each parameter of the path is `1`.
+fn with_claims(draft: TokenDraft, requirements: &Requirements) -> TokenDraft {
+    requirements.claims.iter().fold(draft, |draft, (name, value)| match value.starts_with('{') {
+        true => draft.claim(name, "1"),
+        false => draft.claim(name, value.as_str()),
     })
 }
 
 fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
-    let Some(Requirements { services, actors, roles, scopes, any_scope, .. }) = access.for_services() else {
+    let Some(requirements) = access.for_services() else {
         return authority.service("any-service");
     };
+    let Requirements { services, actors, roles, scopes, any_scope, .. } = requirements;
     let scopes = scopes.iter().chain(any_scope.iter().flatten().take(1));
     let named = services
         .iter()
@@ -226,10 +252,11 @@ fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
         .map_or("any-service", String::as_str);
     let draft = authority.service(named).scopes(scopes);
     let draft = actors.iter().flatten().take(1).fold(draft, |draft, actor| draft.via(actor));
-    match roles.iter().flatten().next() {
+    let draft = match roles.iter().flatten().next() {
         Some(role) => draft.role(role),
         None => draft,
-    }
+    };
+    with_claims(draft, requirements)
 }
 
 async fn cell<S, B>(

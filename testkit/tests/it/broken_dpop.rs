@@ -186,11 +186,11 @@ async fn the_matrix_sends_proofs_to_a_route_that_requires_dpop() {
         let table = table.route(row("/stock", &Policy::any_service().services(&["billing"])));
         let matrix = authz_matrix!(app, authority, table);
         insta::allow_duplicates! { insta::assert_snapshot!(matrix, @r"
-        route       none  invalid  expired  user  wrong service  no proof  right service
-        ----------  ----  -------  -------  ----  -------------  --------  -------------
-        GET /dpop   401   401      401      403   403            401       in
-        GET /stock  401   401      401      403   403            in        in
-        GET /users  401   401      401      in    403            401       in
+        route       none  invalid  expired  user  wrong service  no proof  right service  right user
+        ----------  ----  -------  -------  ----  -------------  --------  -------------  ----------
+        GET /dpop   401   401      401      403   403            401       in             403
+        GET /stock  401   401      401      403   403            in        in             403
+        GET /users  401   401      401      in    403            401       403            in
         ") };
     }
 }

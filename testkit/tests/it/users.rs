@@ -148,14 +148,14 @@ async fn each_class_about_users_finds_the_handler_that_it_is_about() {
 }
 
 #[tokio::test]
-async fn the_matrix_has_a_user_in_the_last_column_of_a_route_for_users() {
+async fn the_matrix_has_a_column_for_the_right_user_if_a_route_admits_users() {
     let authority = TestAuthority::new();
     insta::assert_snapshot!(authz_matrix!(app(&authority), authority), @r"
-    route                  none  invalid  expired  user  wrong service  right service
-    ---------------------  ----  -------  -------  ----  -------------  -------------
-    GET /machines          401   401      401      403   in             in
-    GET /plan              401   401      401      403   403            in
-    GET /tenants/{tenant}  401   401      401      403   403            in
+    route                  none  invalid  expired  user  wrong service  right service  right user
+    ---------------------  ----  -------  -------  ----  -------------  -------------  ----------
+    GET /machines          401   401      401      403   in             in             403
+    GET /plan              401   401      401      403   403            in             in
+    GET /tenants/{tenant}  401   401      401      403   403            403            in
     ");
 }
 
@@ -179,11 +179,11 @@ async fn the_matrix_has_a_column_without_a_proof_if_a_route_requires_one() {
         .route("/users", closed::get(users_by_certificate))
         .with_state(authority.verifier());
     insta::assert_snapshot!(authz_matrix!(app, authority), @r"
-    route       none  invalid  expired  user  wrong service  no proof  right service
-    ----------  ----  -------  -------  ----  -------------  --------  -------------
-    GET /both   401   401      401      401   403            in        in
-    GET /mtls   401   401      401      403   403            401       in
-    GET /users  401   401      401      in    403            401       in
+    route       none  invalid  expired  user  wrong service  no proof  right service  right user
+    ----------  ----  -------  -------  ----  -------------  --------  -------------  ----------
+    GET /both   401   401      401      401   403            in        in             in
+    GET /mtls   401   401      401      403   403            401       in             403
+    GET /users  401   401      401      in    403            401       403            in
     ");
 }
 
