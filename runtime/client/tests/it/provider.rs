@@ -7,6 +7,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::SystemTime,
 };
 
@@ -152,6 +153,122 @@ async fn a_foreign_provider_serves_client_and_verifier_through_rotation_and_outa
     assert_eq!(error.url(), Some(format!("{}/token", provider.issuer).as_str()));
     assert_eq!(provider.tell("up").0, tokens);
     assert_eq!(provider.tell("count").0, 2);
+}
+
+#[service_only(services("billing-service"), scopes("orders:read"))]
+async fn stock() {}
+
+/// Sends requests without a pause until the test ends them, and counts the calls and the failures.
+struct Callers {
+    ended: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+    failed: Arc<Mutex<Vec<String>>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Callers {
+    fn start(count: usize, verifier: &Verifier, supply: &TokenSupply) -> Self {
+        let (ended, calls, failed) =
+            <(Arc<AtomicBool>, Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>)>::default();
+        let app = Router::new().route("/stock", any(stock)).with_state(verifier.clone());
+        let attach = || AttachToken::from(supply.clone()).to(AUDIENCE).unwrap().audience(AUDIENCE);
+        let tasks = (0..count).map(|_| {
+            let (app, ended) = (app.clone(), Arc::clone(&ended));
+            let (calls, failed) = (Arc::clone(&calls), Arc::clone(&failed));
+            let refused = Arc::clone(&failed);
+            // A refusal counts even if the layer sends the request once more.
+            let client = attach().layer(tower::service_fn(
+                move |request: http::Request<http_body_util::Empty<Bytes>>| {
+                    let (app, refused) = (app.clone(), Arc::clone(&refused));
+                    async move {
+                        let response = app.oneshot(request.map(axum::body::Body::new)).await?;
+                        if response.status() != 200 {
+                            refused.lock().unwrap().push(format!("refused: {}", response.status()));
+                        }
+                        Ok::<_, std::convert::Infallible>(response)
+                    }
+                },
+            ));
+            tokio::spawn(async move {
+                while !ended.load(Ordering::Relaxed) {
+                    let request = http::Request::get(format!("{AUDIENCE}/stock"));
+                    let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+                    let failure = match client.clone().oneshot(request).await {
+                        Ok(response) if response.status() == 200 => None,
+                        Ok(response) => Some(response.status().to_string()),
+                        Err(error) => Some(error.to_string()),
+                    };
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    failed.lock().unwrap().extend(failure);
+                    // Not so fast that the provider and the renewals wait for the processor.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+        });
+        Self { tasks: tasks.collect(), ended, calls, failed }
+    }
+
+    /// Waits for this many further calls.
+    async fn more(&self, count: usize) {
+        let before = self.calls.load(Ordering::Relaxed);
+        while self.calls.load(Ordering::Relaxed) < before + count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// How many calls were sent, and what failed.
+    async fn end(self) -> (usize, Vec<String>) {
+        self.ended.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        let failed = self.failed.lock().unwrap().clone();
+        (self.calls.load(Ordering::Relaxed), failed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_while_a_foreign_provider_rotates_its_key_and_is_down_within_a_tokens_lifetime() {
+    let Some(mut provider) = Provider::start() else { return };
+    let (verifier, supply) = (provider.verifier().await, provider.with_secret());
+    let callers = Callers::start(4, &verifier, &supply);
+    callers.more(50).await;
+    let first = supply.expires_at(Some(AUDIENCE));
+
+    // The next token has a key that the verifier has not seen.
+    provider.tell("rotate");
+    callers.more(50).await;
+    provider.clock.advance(LIFETIME * 7 / 10);
+    while supply.renewals() < 2 {
+        callers.more(1).await;
+    }
+    callers.more(50).await;
+    provider.tell("retire");
+    callers.more(50).await;
+
+    // In the clock of the client, the outage lasts until shortly before the end of the token.
+    let (_, keys) = provider.tell("down");
+    let expires_at = supply.expires_at(Some(AUDIENCE)).unwrap();
+    assert_ne!(Some(expires_at), first);
+    let left = |clock: &ManualClock| expires_at.since(clock.now()).unwrap_or_default();
+    while left(&provider.clock) > Duration::from_secs(20) {
+        provider.clock.advance(Duration::from_secs(10));
+        callers.more(50).await;
+    }
+    while supply.failures() == 0 {
+        callers.more(1).await;
+    }
+    assert_eq!(supply.renewals(), 2, "no token was obtained during the outage");
+    provider.tell("up");
+    provider.clock.advance(left(&provider.clock) - Duration::from_secs(1));
+    while supply.renewals() < 3 {
+        callers.more(1).await;
+    }
+    callers.more(50).await;
+    assert_eq!(provider.tell("count").1, keys, "the verifier needed no keys in the meantime");
+    let (calls, failed) = callers.end().await;
+    assert_eq!(failed.len(), 0, "{failed:?}");
+    assert!(calls > 100, "{calls}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
