@@ -61,9 +61,6 @@ pub(super) fn needs_nonce(response: &Response) -> bool {
         && answer.is_ok_and(|answer| answer.error.as_deref() == Some("use_dpop_nonce"))
 }
 
-/// How long requests pause after a 429 without `Retry-After`.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-
 /// Reads the token of a response.
 pub(super) fn token(
     response: &Response,
@@ -72,9 +69,7 @@ pub(super) fn token(
     expected: TokenType,
     now: Timestamp,
 ) -> Result<Sendable, TokenErrorKind> {
-    if response.status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(TokenErrorKind::RateLimited(response.retry_after.unwrap_or(DEFAULT_RETRY_AFTER)));
-    }
+    response.check_limit(now)?;
     if response.is_html {
         return Err(match response.status {
             StatusCode::OK => TokenErrorKind::Html,

@@ -97,7 +97,7 @@ impl Endpoint {
         audience: Option<&str>,
         clock: &dyn Clock,
     ) -> Result<Sendable, TokenError> {
-        let url = self.locate().await?;
+        let url = self.locate(clock).await?;
         let place = shown(&url);
         let obtained = self.request(url, audience, clock).await;
         if matches!(obtained.as_ref().map_err(TokenError::kind), Err(TokenErrorKind::Status(404))) {
@@ -195,7 +195,7 @@ impl Endpoint {
     }
 
     /// Returns the token endpoint, which the discovery document names.
-    async fn locate(&self) -> Result<Url, TokenError> {
+    async fn locate(&self, clock: &dyn Clock) -> Result<Url, TokenError> {
         let mut known = self.url.lock().await;
         if let Some(url) = &*known {
             return Ok(url.clone());
@@ -203,7 +203,7 @@ impl Endpoint {
         let Some(document) = &self.document else {
             return Err(TokenErrorKind::Configuration("no token endpoint is known".to_owned()).into());
         };
-        let url = self.discover(document).await.map_err(|error| error.at(&shown(document)))?;
+        let url = self.discover(document, clock).await.map_err(|error| error.at(&shown(document)))?;
         *known = Some(url.clone());
         Ok(url)
     }
@@ -214,13 +214,14 @@ impl Endpoint {
         }
     }
 
-    async fn discover(&self, document: &Url) -> Result<Url, TokenError> {
+    async fn discover(&self, document: &Url, clock: &dyn Clock) -> Result<Url, TokenError> {
         #[derive(Deserialize)]
         struct Document {
             issuer: String,
             token_endpoint: String,
         }
         let response = self.transport.send(self.http_request(Method::GET, document)?).await?;
+        response.check_limit(clock.now())?;
         if response.status != StatusCode::OK {
             return Err(TokenErrorKind::Status(response.status.as_u16()).into());
         }

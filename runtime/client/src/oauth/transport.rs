@@ -1,10 +1,13 @@
 //! One HTTP request to a provider, with limits on time and size, without redirects and without proxies of the
 //! environment.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{RequestBuilder, StatusCode, Url, redirect::Policy};
-use service_only::__satellite::{HttpClient, HttpSettings, cause, server_url};
+use service_only::{
+    __satellite::{HttpClient, HttpSettings, cause, server_url},
+    clock::Timestamp,
+};
 use zeroize::Zeroizing;
 
 use crate::error::{TokenError, TokenErrorKind};
@@ -28,15 +31,47 @@ impl Default for Transport {
     }
 }
 
+/// How long requests pause after a 429 without `Retry-After`.
+pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// When the next request may be sent (RFC 9110 section 10.2.3).
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum RetryAfter {
+    Pause(Duration),
+    Date(SystemTime),
+}
+
+impl RetryAfter {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        let value = value.trim();
+        let seconds = value.parse().ok().map(Duration::from_secs).map(Self::Pause);
+        seconds.or_else(|| httpdate::parse_http_date(value).ok().map(Self::Date))
+    }
+}
+
 /// The parts of a response that are read.
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) is_html: bool,
-    pub(crate) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<RetryAfter>,
     /// The nonce for the next proof of DPoP (RFC 9449 section 8).
     #[cfg(feature = "issue")]
     pub(crate) nonce: Option<http::HeaderValue>,
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl Response {
+    /// An error if the provider limits requests. A date that has passed is no pause: the supply adds one for each failure.
+    pub(crate) fn check_limit(&self, now: Timestamp) -> Result<(), TokenErrorKind> {
+        if self.status != StatusCode::TOO_MANY_REQUESTS {
+            return Ok(());
+        }
+        Err(TokenErrorKind::RateLimited(match self.retry_after {
+            Some(RetryAfter::Pause(pause)) => pause,
+            Some(RetryAfter::Date(date)) => Timestamp::from(date).since(now).unwrap_or_default(),
+            None => DEFAULT_RETRY_AFTER,
+        }))
+    }
 }
 
 impl Transport {
@@ -71,9 +106,7 @@ async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let is_html =
         header("content-type").is_some_and(|value| value.to_ascii_lowercase().contains("text/html"));
-    // RFC 9110 section 10.2.3. A date is not read: the pause grows after each failure.
-    let retry_after =
-        header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = header("retry-after").and_then(RetryAfter::parse);
     #[cfg(feature = "issue")]
     let nonce = answer.headers().get("dpop-nonce").cloned();
     let status = answer.status();

@@ -28,7 +28,12 @@ enum Mood {
     Well,
     Down,
     Html,
-    Limited(u64),
+    /// With this `Retry-After`.
+    Limited(String),
+    /// Neither the response nor the token states when the token expires.
+    WithoutExpiry,
+    /// The token is for this audience, whatever the request names.
+    For(&'static str),
     Moved(String),
     Held,
 }
@@ -43,6 +48,8 @@ struct Provider {
 struct Shared {
     authority: TestAuthority,
     mood: Mutex<Mood>,
+    /// The `Retry-After` of the discovery document, if the provider limits requests for it.
+    document: Mutex<Option<String>>,
     requests: Mutex<Vec<(HeaderMap, String)>>,
     release: Notify,
 }
@@ -56,12 +63,21 @@ impl Provider {
         let shared = Arc::new(Shared {
             authority: TestAuthority::new().audience("orders").issuer(&origin),
             mood: Mutex::new(Mood::Well),
+            document: Mutex::default(),
             requests: Mutex::default(),
             release: Notify::new(),
         });
         let document = json!({"issuer": origin, "token_endpoint": format!("{origin}/token?tenant=1")});
+        let document = document.to_string();
+        let document = move |State(shared): State<Arc<Shared>>| {
+            let limit = shared.document.lock().unwrap().clone();
+            std::future::ready(match limit {
+                Some(value) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", value)]).into_response(),
+                None => document.clone().into_response(),
+            })
+        };
         let app = Router::new()
-            .route("/.well-known/openid-configuration", get(move || async move { document.to_string() }))
+            .route("/.well-known/openid-configuration", get(document))
             .route("/token", post(token))
             .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -113,11 +129,19 @@ async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Stri
     match mood {
         Mood::Down => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Mood::Html => return axum::response::Html("<html>Sign in</html>").into_response(),
-        Mood::Limited(seconds) => {
-            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response();
+        Mood::Limited(value) => {
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", value)]).into_response();
         }
         Mood::Moved(to) => return axum::response::Redirect::temporary(&to).into_response(),
         Mood::Held => shared.release.notified().await,
+        Mood::WithoutExpiry => {
+            let token = shared.authority.oauth("billing").without_claim("exp").token().as_str().to_owned();
+            return json!({"access_token": token, "token_type": "Bearer"}).to_string().into_response();
+        }
+        Mood::For(audience) => {
+            let token = shared.authority.oauth("billing").audience(audience).token().as_str().to_owned();
+            return json!({"access_token": token, "token_type": "Bearer"}).to_string().into_response();
+        }
         Mood::Well => {}
     }
     let draft = shared.authority.oauth("billing").expires_in(LIFETIME);
@@ -337,6 +361,21 @@ async fn a_bad_answer_names_the_url_and_the_remedy() {
     assert_eq!(error.kind(), &TokenErrorKind::Status(307), "{error}");
     assert!(error.to_string().contains("redirect"), "{error}");
     assert_eq!(elsewhere.requests(), 0, "the credential stays at the provider");
+    let error = provider.refusal(Mood::Limited("120".to_owned())).await.to_string();
+    let limited =
+        "429 Too Many Requests: the next request is sent after 120s; use one source for all clients";
+    assert!(error.starts_with(&format!("{url}{limited}")), "{error}");
+    let error = provider.refusal(Mood::WithoutExpiry).await.to_string();
+    assert!(error.starts_with(&url) && error.contains("no expiry"), "{error}");
+    assert!(error.contains("set a token lifetime at the provider"), "{error}");
+    let error = provider.refusal(Mood::For("stock")).await.to_string();
+    assert!(error.starts_with(&url) && error.contains("is for `stock`, expected `orders`"), "{error}");
+    assert!(error.contains("allow this client to request the audience"), "{error}");
+    *provider.shared.document.lock().unwrap() = Some("120".to_owned());
+    let error = provider.refusal(Mood::Well).await.to_string();
+    let document = format!("{}/.well-known/openid-configuration: {limited}", provider.origin);
+    assert!(error.starts_with(&document), "{error}");
+    *provider.shared.document.lock().unwrap() = None;
     provider.mood(Mood::Well);
     let supply = provider.credentials().audience_parameter(AudienceParameter::Configured).start().unwrap();
     let error = supply.authorization_for(Some("stock")).await.unwrap_err().to_string();
@@ -347,7 +386,7 @@ async fn a_bad_answer_names_the_url_and_the_remedy() {
 async fn retry_after_is_respected_up_to_an_hour() {
     let provider = Provider::start().await;
     let supply = provider.supply();
-    provider.mood(Mood::Limited(120));
+    provider.mood(Mood::Limited("120".to_owned()));
     let limited = |error: TokenError| matches!(error.kind(), TokenErrorKind::RateLimited(_));
     assert!(limited(supply.authorization_for(Some("orders")).await.unwrap_err()));
     provider.mood(Mood::Well);
@@ -357,10 +396,43 @@ async fn retry_after_is_respected_up_to_an_hour() {
     provider.clock().advance(Duration::from_secs(1));
     assert!(supply.authorization_for(Some("orders")).await.is_ok());
     let supply = provider.supply();
-    provider.mood(Mood::Limited(1_000_000));
+    provider.mood(Mood::Limited("1000000".to_owned()));
     assert!(supply.authorization_for(Some("orders")).await.is_err());
     provider.mood(Mood::Well);
     provider.clock().advance(TokenSupply::MAX_RETRY_AFTER);
+    assert!(supply.authorization_for(Some("orders")).await.is_ok());
+}
+
+#[tokio::test]
+async fn retry_after_may_be_a_date_and_is_respected_for_the_discovery_document_too() {
+    let provider = Provider::start().await;
+    let limited = |supply: &TokenSupply| {
+        let supply = supply.clone();
+        async move {
+            let error = supply.authorization_for(Some("orders")).await.map(|_| ());
+            error.is_err_and(|error| matches!(error.kind(), TokenErrorKind::RateLimited(_)))
+        }
+    };
+    let in_two_minutes = || {
+        let at = std::time::SystemTime::UNIX_EPOCH
+            + Duration::from_secs(provider.clock().now().unix().unsigned_abs() + 120);
+        Some(httpdate::fmt_http_date(at))
+    };
+    let supply = provider.supply();
+    *provider.shared.document.lock().unwrap() = in_two_minutes();
+    assert!(limited(&supply).await);
+    *provider.shared.document.lock().unwrap() = None;
+    provider.clock().advance(Duration::from_secs(118));
+    assert!(limited(&supply).await, "nothing is sent before the date");
+    assert_eq!(provider.requests(), 0);
+    provider.clock().advance(Duration::from_secs(2));
+    provider.mood(Mood::Limited(in_two_minutes().unwrap()));
+    assert!(limited(&supply).await);
+    provider.mood(Mood::Well);
+    provider.clock().advance(Duration::from_secs(118));
+    assert!(limited(&supply).await);
+    assert_eq!(provider.requests(), 1);
+    provider.clock().advance(Duration::from_secs(2));
     assert!(supply.authorization_for(Some("orders")).await.is_ok());
 }
 

@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    super::transport::{DEFAULT_RETRY_AFTER, RetryAfter},
+    *,
+};
 
 const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 
@@ -134,10 +137,22 @@ fn a_refusal_of_the_provider_names_the_next_step() {
 
 #[test]
 fn a_provider_that_limits_requests_states_the_pause() {
-    let limited = |retry_after| Response { retry_after, ..response(429, "<html>slow down</html>") };
-    let wait = Duration::from_secs(17);
-    assert_eq!(read(&limited(Some(wait))).err(), Some(TokenErrorKind::RateLimited(wait)));
-    assert_eq!(read(&limited(None)).err(), Some(TokenErrorKind::RateLimited(DEFAULT_RETRY_AFTER)));
+    let limited = |value: Option<&str>| {
+        let retry_after = value.and_then(RetryAfter::parse);
+        let limited = Response { retry_after, ..response(429, "<html>slow down</html>") };
+        match read(&limited).err() {
+            Some(TokenErrorKind::RateLimited(wait)) => wait,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(limited(Some("17")), Duration::from_secs(17));
+    // It is midnight of the first of January 2026.
+    assert_eq!(limited(Some("Thu, 01 Jan 2026 00:02:00 GMT")), Duration::from_secs(120));
+    assert_eq!(limited(Some(" Thursday, 01-Jan-26 00:02:00 GMT")), Duration::from_secs(120));
+    assert_eq!(limited(Some("Wed, 31 Dec 2025 23:59:00 GMT")), Duration::ZERO);
+    for none in [None, Some(""), Some("soon"), Some("-1"), Some("1.5"), Some("2026-01-01T00:02:00Z")] {
+        assert_eq!(limited(none), DEFAULT_RETRY_AFTER, "{none:?}");
+    }
 }
 
 #[test]
