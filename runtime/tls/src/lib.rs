@@ -11,7 +11,7 @@
 //! | `axum` | the address of the client for axum's extractors, with `server` |
 //! | `tonic` | the address of the client for tonic's services, with `server` and `connect` |
 //! | `connect` | `TlsConnector`, for channels of tonic and other clients of tower |
-//! | `actix` | `Tls::on_connect`, for `HttpServer` of actix |
+//! | `actix` | `Tls::on_connect` and `Tls::remove_certificate_headers`, for `HttpServer` of actix |
 //! | `spiffe` | `TlsFiles::workload_api`, for the SPIFFE Workload API in place of files |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -20,6 +20,8 @@
 #[cfg(feature = "actix")]
 mod actix;
 mod certificate;
+#[cfg(any(feature = "actix", feature = "server"))]
+mod certificate_headers;
 #[cfg(feature = "connect")]
 mod connect;
 mod error;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use rustls::{
     crypto::{CryptoProvider, aws_lc_rs::sign::any_supported_type},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
 use service_only::clock::Timestamp;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::{TlsError, TlsErrorKind},
     names::{SpiffeId, TrustDomain},
-    roots::Roots,
+    roots::{Roots, parsed},
     rules::{Leaf, Refusal, RefusalCode, Role},
 };
 
@@ -113,12 +114,37 @@ impl Material {
         role: Role,
         at: Timestamp,
     ) -> Result<Leaf, Refusal> {
+        let (leaf, roots) = self.checked(peer, role, at)?;
+        roots.verify(peer, intermediates, role, at)?;
+        Ok(leaf)
+    }
+
+    /// The same for a server, with its leaf as rustls has parsed it, so that its names are compared without parsing it
+    /// again.
+    pub(crate) fn verify_server<'c>(
+        &self,
+        server: &'c CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        at: Timestamp,
+    ) -> Result<(Leaf, ParsedCertificate<'c>), Refusal> {
+        let (leaf, roots) = self.checked(server, Role::Server, at)?;
+        let parsed = parsed(server)?;
+        roots.verify_server(&parsed, intermediates, at)?;
+        Ok((leaf, parsed))
+    }
+
+    /// The checks that need no roots, and the roots that must verify the chain.
+    fn checked(
+        &self,
+        peer: &CertificateDer<'_>,
+        role: Role,
+        at: Timestamp,
+    ) -> Result<(Leaf, &Roots), Refusal> {
         let leaf = Leaf::read(peer)?;
         leaf.check_time(at)?;
         leaf.check_role(role)?;
         let roots = self.roots_of(leaf.spiffe_id.as_ref())?;
-        roots.verify(peer, intermediates, role, at)?;
-        Ok(leaf)
+        Ok((leaf, roots))
     }
 
     /// Selects the roots by the trust domain of the leaf, so that the roots of one domain never verify a name of

@@ -94,32 +94,60 @@ impl Roots {
         role: Role,
         at: Timestamp,
     ) -> Result<(), Refusal> {
+        match role {
+            Role::Client => {
+                let prepared = self.prepared_for(intermediates, at)?;
+                let verified = prepared.clients.verify_client_cert(leaf, intermediates, unix_time(at));
+                verified.map(drop).map_err(|error| Refusal::path(&error))
+            }
+            Role::Server => self.verify_server(&parsed(leaf)?, intermediates, at),
+        }
+    }
+
+    /// Checks that the roots verify the chain of a server, whose leaf rustls has parsed.
+    pub(crate) fn verify_server(
+        &self,
+        leaf: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let prepared = self.prepared_for(intermediates, at)?;
+        rustls::client::verify_server_cert_signed_by_trust_anchor(
+            leaf,
+            &prepared.store,
+            intermediates,
+            unix_time(at),
+            self.provider.signature_verification_algorithms.all,
+        )
+        .map_err(|error| Refusal::path(&error))
+    }
+
+    /// The roots that are valid at an instant, for a chain whose authorities may sign certificates.
+    fn prepared_for(
+        &self,
+        intermediates: &[CertificateDer<'_>],
+        at: Timestamp,
+    ) -> Result<Cow<'_, Prepared>, Refusal> {
         check_issuers(intermediates)?;
         let is_current = |prepared: &&Prepared| (prepared.from..=prepared.until).contains(&at.unix());
-        let prepared = match self.prepared.as_ref().filter(is_current) {
+        Ok(match self.prepared.as_ref().filter(is_current) {
             Some(prepared) => Cow::Borrowed(prepared),
             // A root has expired or become valid since the load.
             None => Cow::Owned(self.prepare(at).ok_or_else(|| {
                 Refusal::new(RefusalCode::NoRoots, "no root of the trust domain is valid now")
             })?),
-        };
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
-            u64::try_from(at.unix()).unwrap_or_default(),
-        ));
-        let verified = match role {
-            Role::Client => prepared.clients.verify_client_cert(leaf, intermediates, now).map(drop),
-            Role::Server => ParsedCertificate::try_from(leaf).and_then(|leaf| {
-                rustls::client::verify_server_cert_signed_by_trust_anchor(
-                    &leaf,
-                    &prepared.store,
-                    intermediates,
-                    now,
-                    self.provider.signature_verification_algorithms.all,
-                )
-            }),
-        };
-        verified.map_err(|error| Refusal::path(&error))
+        })
     }
+}
+
+/// A leaf in the form in which rustls verifies its path and its names.
+pub(crate) fn parsed<'c>(leaf: &'c CertificateDer<'_>) -> Result<ParsedCertificate<'c>, Refusal> {
+    ParsedCertificate::try_from(leaf).map_err(|error| Refusal::path(&error))
+}
+
+fn unix_time(at: Timestamp) -> UnixTime {
+    let seconds = u64::try_from(at.unix()).unwrap_or_default();
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -139,6 +167,22 @@ mod tests {
         assert_eq!(read("dev-only.service-only", true), None);
         assert!(read("dev-only.service-only", false).unwrap().contains("for development"));
         assert_eq!(read("bakery.example", false), None);
+    }
+
+    /// `cargo test --release --lib -- development` runs the other half.
+    #[test]
+    fn files_of_the_authority_for_development_open_only_in_a_development_build() {
+        let ca = TestCa::new("dev-only.service-only");
+        let folder = tempfile::tempdir().unwrap();
+        let leaf = ca.leaf().spiffe_id("spiffe://dev-only.service-only/orders").issue();
+        leaf.write_cert_manager(folder.path(), &ca).unwrap();
+        let opened = crate::TlsFiles::cert_manager(folder.path()).open();
+        if cfg!(debug_assertions) {
+            opened.unwrap();
+        } else {
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains("it is for development, and this is a release build"), "{error}");
+        }
     }
 
     fn pem_of(ca: &TestCa) -> CertificateDer<'static> {

@@ -12,7 +12,7 @@ use rustls::{
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
-        ClientHello, ParsedCertificate, ResolvesServerCert,
+        ClientHello, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
@@ -26,7 +26,7 @@ use service_only::{
 use crate::{
     files::{FileSet, TlsEvent},
     names::SpiffeId,
-    rules::{Leaf, Refusal, RefusalCode, Role},
+    rules::{Refusal, RefusalCode, Role},
 };
 
 /// The certificate that this service presents.
@@ -86,26 +86,17 @@ impl Peers {
         Self { files, provider, servers, mandatory }
     }
 
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        role: Role,
-        now: UnixTime,
-    ) -> Result<Leaf, Refusal> {
-        let at = Timestamp::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        self.files.current().content.verify_peer(leaf, intermediates, role, at)
-    }
-
-    /// Checks that the server is the one that was called.
-    fn check_server(
+    /// Checks that a server is authentic, and the one that was called.
+    fn verify_server(
         &self,
         called: &ServerName<'_>,
         der: &CertificateDer<'_>,
-        leaf: &Leaf,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<(), Refusal> {
+        let current = self.files.current();
+        let (leaf, parsed) = current.content.verify_server(der, intermediates, timestamp(now))?;
         let Some(expected) = self.servers.get(&*called.to_str().to_ascii_lowercase()) else {
-            let parsed = ParsedCertificate::try_from(der).map_err(|error| Refusal::path(&error))?;
             return verify_server_name(&parsed, called).map_err(|error| Refusal::path(&error));
         };
         // The whole ID: an equal path in another trust domain is another workload.
@@ -172,7 +163,12 @@ impl ClientCertVerifier for Peers {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match self.verify(end_entity, intermediates, Role::Client, now) {
+        match self.files.current().content.verify_peer(
+            end_entity,
+            intermediates,
+            Role::Client,
+            timestamp(now),
+        ) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(refusal) => Err(self.refused(Role::Client, refusal)),
         }
@@ -210,8 +206,7 @@ impl ServerCertVerifier for Peers {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.verify(end_entity, intermediates, Role::Server, now);
-        match verified.and_then(|leaf| self.check_server(server_name, end_entity, &leaf)) {
+        match self.verify_server(server_name, end_entity, intermediates, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(refusal) => Err(self.refused(Role::Server, refusal)),
         }
@@ -244,6 +239,10 @@ impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Peers")
     }
+}
+
+fn timestamp(now: UnixTime) -> Timestamp {
+    Timestamp::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The clock of the material as the one of rustls.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, Once},
     time::{Duration, Instant},
 };
 
@@ -116,4 +116,27 @@ pub(crate) fn meet(client: &Tls, server: &Tls) -> Result<(ClientConnection, Serv
 /// A clock that starts with the time of the certificates.
 pub(crate) fn wall_clock() -> ManualClock {
     ManualClock::at(SystemClock.now())
+}
+
+/// The lines that the process has logged with this text. The watchers log on threads of their own, so the subscriber is
+/// one of the process.
+pub(crate) fn logged(text: &str) -> Vec<String> {
+    static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    static START: Once = Once::new();
+
+    struct Log;
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            LOG.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    START.call_once(|| tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).init());
+    let log = LOG.lock().unwrap();
+    String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }

@@ -1,5 +1,6 @@
 //! A named gateway may forward the certificate of its client, and no other peer may.
 
+use actix_web::{HttpRequest, http::header::HeaderName, middleware::from_fn, web};
 use axum::{Extension, Router, routing::get};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use service_only::PeerCertificate;
@@ -8,7 +9,7 @@ use service_only_tls::{Tls, TlsServer};
 
 use crate::{
     fleet::{DOMAIN, Member, id},
-    servers::{Running, client},
+    servers::{Running, actix_with, client},
 };
 
 struct Scene {
@@ -122,4 +123,38 @@ async fn a_forwarded_chain_contains_the_intermediates() {
     let said = scene.answer(&scene.gateway, &headers).await;
     assert_eq!(said, format!("{} by Some({:?})", id("billing"), id("gateway")));
     assert_eq!(scene.answer(&scene.gateway, &headers[..1]).await, "nobody", "without the intermediate");
+}
+
+#[tokio::test]
+async fn headers_that_claim_a_certificate_reach_no_handler_of_actix() {
+    async fn seen(request: HttpRequest) -> String {
+        let peer = request.conn_data::<PeerCertificate>().and_then(PeerCertificate::spiffe_id).unwrap();
+        let mut names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        format!("{peer}: {}", names.join(" "))
+    }
+    let ca = TestCa::new(DOMAIN);
+    let [orders, billing] = ["orders", "billing"].map(|name| Member::of(&ca, name).open());
+    let (address, handle) = actix_with(&orders, |app| {
+        let scope = web::scope("/stock").wrap(from_fn(Tls::remove_certificate_headers));
+        app.service(scope.route("/", web::get().to(seen)));
+    });
+    let mut request = client(&billing).get(format!("https://localhost:{}/stock/", address.port()));
+    request = request.header("x-request-id", "7");
+    for name in [
+        "client-cert",
+        "Client_Cert",
+        "client-cert-chain",
+        "X-Forwarded-Client-Cert",
+        "x_forwarded_client_cert",
+        "x-ssl-client-verify",
+        "SSL-CLIENT-CERT",
+    ] {
+        // Twice, because a framework may keep the second value of a name.
+        request =
+            request.header(name, "By=x;Hash=y;URI=spiffe://bakery.example/admin").header(name, "SUCCESS");
+    }
+    let seen = request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(seen, format!("{}: accept host x-request-id", id("billing")));
+    handle.stop(false).await;
 }

@@ -14,7 +14,7 @@ use service_only_tls::{Tls, TlsServer};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    fleet::{DOMAIN, Member, id},
+    fleet::{DOMAIN, Member, id, write},
     servers::{Running, client, router},
 };
 
@@ -246,6 +246,64 @@ async fn python_connects_and_resumes_no_session() {
     assert_eq!(said(&output).matches(&format!("TLSv1.3 {}", id("stranger"))).count(), 2, "{}", said(&output));
     scene.become_unknown();
     assert!(!run(python(), "").await.status.success(), "of another authority");
+}
+
+const PYTHON_SERVER: &str = r#"
+import http.server, ssl, sys
+chain, key, roots, port = sys.argv[1:]
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=roots)
+context.load_cert_chain(chain, key)
+context.verify_mode = ssl.CERT_REQUIRED
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        names = dict(self.connection.getpeercert()["subjectAltName"])
+        page = f"{self.connection.session_reused} {self.connection.version()} {names['URI']}".encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_):
+        pass
+
+# One thread for each connection, and its handshake: a probe of the port sends nothing.
+class Server(http.server.ThreadingHTTPServer):
+    def finish_request(self, plain, address):
+        with context.wrap_socket(plain, server_side=True) as tls:
+            self.RequestHandlerClass(tls, address, self)
+
+    def handle_error(self, *_):
+        pass
+
+Server(("127.0.0.1", int(port)), Page).serve_forever()
+"#;
+
+#[tokio::test]
+async fn a_server_of_python_is_called() {
+    if !has("python3", "--version") {
+        return;
+    }
+    let scene = Scene::new();
+    let script = scene.theirs.path("server.py");
+    fs::write(&script, PYTHON_SERVER).unwrap();
+    let port = port();
+    let mut command = Command::new("python3");
+    command.arg(&script).args(scene.files()).arg(port.to_string());
+    let _server = Server(command.stdin(Stdio::null()).spawn().unwrap());
+    for _ in 0..3 {
+        let page = page(&scene.orders, port).await.unwrap();
+        assert_eq!(page, format!("False TLSv1.3 {}", id("orders")));
+    }
+    let stranger = Member::of(&TestCa::new(DOMAIN), "orders").open();
+    assert!(page(&stranger, port).await.is_err(), "its roots do not verify the server");
+    // The server refuses a client of another authority, whose roots verify the server.
+    let unknown = Member::of(&TestCa::new(DOMAIN), "orders");
+    write(
+        unknown.path("ca.crt"),
+        format!("{}{}", fs::read_to_string(unknown.path("ca.crt")).unwrap(), scene.ca.pem()),
+    );
+    assert!(page(&unknown.open(), port).await.is_err(), "a client of another authority");
 }
 
 const NODE_CLIENT: &str = r#"

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use axum_server::tls_rustls::RustlsConfig;
 use service_only_testkit::TestCa;
 use service_only_tls::{Tls, TlsServer};
 
@@ -149,6 +150,21 @@ async fn axum_loses_nothing_while_certificates_and_roots_rotate() {
     let load = Load::default();
     let tasks = requests(&load, &pair.members[1].1, &server.url("/x/1"));
     pair.rotate_under(load, tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axum_server_loses_nothing_while_certificates_and_roots_rotate() {
+    let mut pair = Pair::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://localhost:{}/x/1", listener.local_addr().unwrap().port());
+    let config = RustlsConfig::from_config(pair.members[0].1.server_config());
+    let server = axum_server::from_tcp_rustls(listener, config).unwrap();
+    let server = tokio::spawn(server.serve(router().into_make_service()));
+    let load = Load::default();
+    let tasks = requests(&load, &pair.members[1].1, &url);
+    pair.rotate_under(load, tasks).await;
+    server.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use service_only_testkit::{
 };
 use service_only_tls::{TlsErrorKind, TlsFiles};
 
-use crate::fleet::{DOMAIN, Member, applied, eventually, id, meet, wall_clock, write};
+use crate::fleet::{DOMAIN, Member, applied, eventually, id, logged, meet, wall_clock, write};
 
 fn refused(member: &Member) -> TlsErrorKind {
     member.files().open().expect_err("the set is refused").kind()
@@ -301,6 +301,32 @@ fn events_report_each_set_and_each_refusal() {
     meet(&stranger, &tls).unwrap_err();
     // The stranger refused first, because it did not know the server.
     assert!(events.try_iter().next().is_none());
+}
+
+#[test]
+fn a_refused_set_is_logged_with_its_file_and_without_its_content() {
+    let ca = TestCa::new(DOMAIN);
+    let member = Member::of(&ca, "orders");
+    let folder = member.folder.path().display().to_string();
+    assert_eq!(logged(&folder), [""; 0]);
+    let tls = member.open();
+    let other = ca.leaf().spiffe_id(&id("orders")).issue();
+    // Replaced in one step, so that the watcher never reads a part of it.
+    write(member.path("new.key"), other.key_pem());
+    fs::rename(member.path("new.key"), member.path("tls.key")).unwrap();
+    let refusals = || logged(&folder).into_iter().filter(|line| line.contains(" ERROR ")).collect::<Vec<_>>();
+    eventually("the refusal is logged", || !refusals().is_empty());
+    let refusal = &refusals()[0];
+    for part in [
+        " ERROR service_only: the TLS files cannot be used, the last valid set stays in use ",
+        &format!("error={folder}/tls.key: "),
+        " kind=\"key_mismatch\"",
+    ] {
+        assert!(refusal.contains(part), "{part}: {refusal}");
+    }
+    assert_eq!(tls.status().revision, 1);
+    let secret = other.key_pem().lines().nth(1).unwrap();
+    assert_eq!(logged(secret), [""; 0], "the key is never quoted");
 }
 
 #[test]
