@@ -26,13 +26,16 @@ use tempfile::TempDir;
 const SERVICES: u64 = 1_000;
 
 /// The commands whose limit is one second and 64 MiB; `rotate --emergency` may take ten seconds.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 19] = [
     ("list", "list"),
     ("list --service", "list --service s7"),
     ("list --active", "list --active"),
     ("list --revoked", "list --revoked"),
     ("show", "show JTI"),
     ("expiring", "expiring --within 30d"),
+    ("expiring --format prometheus", "expiring --format prometheus"),
+    ("list --reverse", "list --reverse"),
+    ("list --sort state", "list --sort state"),
     ("renew", "renew --out-dir tokens"),
     ("revoke JTI", "revoke JTI"),
     ("revoke --service", "revoke --service s8 --before now"),
@@ -42,7 +45,7 @@ const COMMANDS: [(&str, &str); 16] = [
     ("list --active, after", "list --active"),
     ("list --revoked, after", "list --revoked"),
     ("expiring, after", "expiring --within 30d"),
-    ("expiring --format prometheus", "expiring --format prometheus"),
+    ("expiring --format prometheus, after", "expiring --format prometheus"),
 ];
 
 /// One run of a command.

@@ -80,6 +80,11 @@ impl Config {
         complete(settings, path, environment, &environments)
     }
 
+    /// The names of the services.
+    pub(crate) fn listed(&self) -> Vec<&str> {
+        self.services.keys().map(ServiceName::as_str).collect()
+    }
+
     /// The names of the environments of a file.
     pub(crate) fn environments(path: &Path) -> Outcome<Vec<String>> {
         read(path).map(|settings| settings.environments.into_keys().collect())

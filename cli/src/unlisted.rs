@@ -10,7 +10,7 @@ use service_only_store::{ListedToken, Store, TokenState};
 use crate::config::Config;
 use crate::output;
 use crate::problem::Outcome;
-use crate::store::{self, now, refused, valid_holders};
+use crate::store::{self, now, refused};
 
 /// The largest number of names in a warning.
 const NAMED: usize = 5;
@@ -37,8 +37,8 @@ impl<'a> Unlisted<'a> {
     }
 
     pub(crate) fn warn(&self) {
-        if let Some(config) = self.config.filter(|_| !self.services.is_empty()) {
-            output::warning(&in_words(config, &self.services));
+        if let Some(config) = self.config {
+            warn(config, &self.services);
         }
     }
 }
@@ -53,21 +53,40 @@ pub(crate) fn warn_of_holders(url: &str, config: &Config) -> Outcome<()> {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
         holders(&store, config).await
     })?;
-    if !holders.is_empty() {
-        output::warning(&in_words(config, &holders));
+    warn(config, &holders);
+    Ok(())
+}
+
+/// Warns if one of these services, which a command met, is not in the configuration and has a valid token.
+pub(crate) async fn warn_of(
+    store: &Store,
+    config: Option<&Config>,
+    issuer: &str,
+    met: &BTreeSet<String>,
+) -> Outcome<()> {
+    let Some(config) = config.filter(|config| config.issuer == issuer) else { return Ok(()) };
+    if met.iter().all(|service| is_listed(config, service)) {
+        return Ok(());
     }
+    let holders = holders(store, config).await?.intersection(met).cloned().collect();
+    warn(config, &holders);
     Ok(())
 }
 
 /// The services with a valid token that the configuration does not list.
 pub(crate) async fn holders(store: &Store, config: &Config) -> Outcome<BTreeSet<String>> {
-    let services = store.services(Some(&config.issuer)).await.map_err(|error| refused(&error))?;
-    let unlisted: Vec<_> =
-        services.iter().map(String::as_str).filter(|service| !is_listed(config, service)).collect();
-    valid_holders(store, &config.issuer, &unlisted, now()).await
+    let services = store.services_with_valid_token(&config.issuer, now()).await;
+    let services = services.map_err(|error| refused(&error))?;
+    Ok(services.into_iter().filter(|service| !is_listed(config, service)).collect())
 }
 
-pub(crate) fn in_words(config: &Config, services: &BTreeSet<String>) -> String {
+fn warn(config: &Config, services: &BTreeSet<String>) {
+    if !services.is_empty() {
+        output::warning(&in_words(config, services));
+    }
+}
+
+fn in_words(config: &Config, services: &BTreeSet<String>) -> String {
     let named: Vec<_> = services.iter().take(NAMED).map(|service| format!("`{service}`")).collect();
     let more = match services.len().saturating_sub(NAMED) {
         0 => String::new(),

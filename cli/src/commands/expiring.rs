@@ -12,6 +12,7 @@ use crate::known;
 use crate::output::{self, Report};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlisted;
 
 const EXAMPLES: &str = "\
 Exit codes: 0 none expires within that time, 1 some do. It cannot tell: 2 usage, 4 the store cannot be used,
@@ -25,7 +26,8 @@ Examples:
 /// List the valid tokens that expire soon; the exit code is 1 if the list is not empty
 ///
 /// The list excludes revoked and expired tokens. The format `prometheus` counts the tokens of one issuer
-/// by their remaining lifetime, and reports the state and age of its keys.
+/// by their remaining lifetime, and reports the state and age of its keys. A service of the configuration without a
+/// valid token has the count 0.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExpiringOptions {
@@ -51,11 +53,15 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
     let Some(format) = options.format.format() else {
         filter.issuer = filter.issuer.or(config.as_ref().map(|config| config.issuer.clone()));
         let text = exposition(&url, config.as_ref(), &filter, now)?;
+        let own = config.as_ref().filter(|config| filter.issuer.as_deref() == Some(config.issuer.as_str()));
         let soon = match options.within {
             Some(within) => is_any(&url, config.as_ref(), &soon(filter, within, now))?,
             None => false,
         };
         output::metrics(&text)?;
+        if let Some(config) = own {
+            unlisted::warn_of_holders(&url, config)?;
+        }
         return Ok(exit(soon));
     };
     let within = options.within.ok_or_else(|| {
@@ -99,6 +105,7 @@ fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: Tim
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
         known::issuer(&store, config, issuer).await?;
-        store.exposition(issuer, now).await.map_err(|error| refused(&error))
+        let listed = config.filter(|config| config.issuer == issuer).map(Config::listed).unwrap_or_default();
+        store.exposition(issuer, &listed, now).await.map_err(|error| refused(&error))
     })
 }

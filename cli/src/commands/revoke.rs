@@ -8,6 +8,7 @@ mod made;
 #[cfg(feature = "dashboard")]
 mod page;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
@@ -32,6 +33,7 @@ use crate::named;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, Instant, StoreAndConfig, refused};
+use crate::unlisted;
 
 /// How long the store keeps the revocation of an expired token. Longer than a year: if the clock of this machine is set a
 /// year ahead by mistake, no revocation of a valid token is deleted. Verifiers skip expired ones.
@@ -114,6 +116,26 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
     made.warn();
     options.print(&made)?;
     Ok(Exit::Done)
+}
+
+/// The services whose tokens a revocation covers.
+async fn services(store: &Store, issuer: &str, target: &RevocationTarget) -> Outcome<BTreeSet<String>> {
+    match target {
+        RevocationTarget::Service { service, .. } => Ok(BTreeSet::from([service.clone()])),
+        RevocationTarget::Token { jti, .. } => {
+            let filter = TokenFilter {
+                issuer: Some(issuer.to_owned()),
+                jti: Some(jti.clone()),
+                ..TokenFilter::default()
+            };
+            let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
+            Ok(tokens.into_iter().map(|listed| listed.token.service).collect())
+        }
+        RevocationTarget::Key { kid } => {
+            let holders = store.holders_of(issuer, kid).await.map_err(|error| refused(&error))?;
+            Ok(holders.into_iter().map(|holder| holder.service).collect())
+        }
+    }
 }
 
 impl RevokeOptions {
@@ -219,7 +241,9 @@ impl RevokeOptions {
         };
         let (ahead, revocation): (Vec<_>, _) =
             (ahead.into_iter().map(revocation).collect(), revocation(target));
+        let met = services(&store, issuer, &revocation.target).await?;
         if self.dry_run.dry_run {
+            unlisted::warn_of(&store, config, issuer, &met).await?;
             let known = store.revocation_of(issuer, &revocation.target).await;
             let outcome = outcome(known.map_err(|error| refused(&error))?.as_ref(), &revocation.target);
             let number = None;
@@ -234,6 +258,10 @@ impl RevokeOptions {
         let record = record.ok_or_else(|| {
             Problem::new(ProblemCode::Busy, "another program undid the revocation at the same time")
         })?;
+        // The revocation is made, so a failure here does not concern the caller.
+        if let Err(problem) = unlisted::warn_of(&store, config, issuer, &met).await {
+            output::warning(problem.reason());
+        }
         let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
         store::prune_some(&store, config).await;
         let RevocationRecord { sequence, revocation, .. } = record;

@@ -99,7 +99,7 @@ impl ServeOptions {
             (Some(cert), Some(key)) => Some(Certificate::of_server(cert, key)?),
             _ => None,
         };
-        let metrics = self.metrics.then(|| Metrics::new(config.issuer.clone(), store));
+        let metrics = self.metrics.then(|| Metrics::new(config, store));
         let publication = Arc::new(publication);
         let pages = Pages::new(&config.issuer, Arc::clone(&publication), certificate.clone(), metrics);
         let transport = certificate.map_or(Transport::Plain, Transport::Tls);

@@ -268,7 +268,7 @@ fn terminal_is_asked_before_a_step_that_cannot_be_undone() {
 }
 
 #[test]
-fn keys_and_verifiers_are_listed_with_state_and_age() {
+fn keys_and_verifiers_are_listed_with_state_and_age_and_sorted() {
     let sandbox = crate::rotate::sandbox("");
     assert!(sandbox.run(&["keys"]).done().stderr.contains("the first `service-token rotate`"));
     assert!(sandbox.run(&["verifiers"]).done().stderr.contains("KeyReporter"));
@@ -294,6 +294,20 @@ fn keys_and_verifiers_are_listed_with_state_and_age() {
         (&verifiers[1]["state"], &verifiers[1]["lacks"][0]),
         (&"lagging".into(), &old.as_str().into())
     );
+    let sorted = |command: &str, member: &str, options: &[&str]| {
+        let ran = sandbox.run(&[&[command, "--format", "json"], options].concat()).done().json();
+        ran.as_array().unwrap().iter().map(|one| one[member].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(sorted("verifiers", "id", &["--reverse"]), ["sales-1", "orders-1"]);
+    assert_eq!(sorted("verifiers", "id", &["--sort", "state"]), ["sales-1", "orders-1"]);
+    assert_eq!(sorted("verifiers", "id", &["--sort", "age"]).len(), 2);
+    assert_eq!(sorted("keys", "state", &["--sort", "state"]), ["prepared", "active"]);
+    assert_eq!(sorted("keys", "state", &["--sort", "until"]), ["prepared", "active"]);
+    assert_eq!(sorted("keys", "state", &["--sort", "until", "--reverse"]), ["active", "prepared"]);
+    let mut kids = vec![old.clone(), new.clone()];
+    kids.sort();
+    assert_eq!(sorted("keys", "kid", &["--sort", "kid"]), kids);
+    assert_eq!(sorted("keys", "kid", &["--sort", "used"]).len(), 2);
     let text = sandbox.run(&["verifiers"]).done().stdout;
     assert!(text.contains("orders-1") && text.contains("lagging"), "{text}");
     sandbox.run(&["rotate", &format!("--emergency={old}")]).done();
@@ -369,13 +383,18 @@ fn token_of_a_service_that_the_configuration_does_not_list_gives_a_warning() {
         let (token, jti) = mint(&sandbox, &["former", "--allow-unlisted"]);
         let verified = sandbox.feed(&["verify", "-"], &token).done();
         assert!(verified.stderr.contains("does not list the service `former`"), "{}", verified.stderr);
+        let (_, another) = mint(&sandbox, &["former", "--allow-unlisted"]);
         mint(&sandbox, &["orders"]);
         for command in [
             &["list"][..],
             &["list", "--format", "json"],
             &["show", &jti],
             &["expiring", "--within", "31d"],
+            &["expiring", "--format", "prometheus"],
             &["renew", "--out-dir", "tokens"],
+            &["revoke", &jti, "--dry-run"],
+            &["revoke", "--service", "former", "--before", "2026-01-31T12:00:00Z"],
+            &["revoke", &another],
         ] {
             let ran = sandbox.run(command);
             assert!(
@@ -384,8 +403,10 @@ fn token_of_a_service_that_the_configuration_does_not_list_gives_a_warning() {
                 ran.stderr
             );
         }
-        sandbox.run(&["revoke", &jti]).done();
-        for command in [&["list"][..], &["show", &jti], &["renew", "--out-dir", "tokens"]] {
+        let last = sandbox.run(&["revoke", &jti]).done();
+        assert!(!last.stderr.contains("does not list"), "it has no valid token: {}", last.stderr);
+        let metrics = ["expiring", "--format", "prometheus"];
+        for command in [&["list"][..], &["show", &jti], &["renew", "--out-dir", "tokens"], &metrics] {
             assert!(!sandbox.run(command).stderr.contains("does not list"), "{command:?}");
         }
     }

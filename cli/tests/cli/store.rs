@@ -204,13 +204,18 @@ fn prometheus_format_counts_expiring_tokens_and_exits_with_0() {
         sandbox.run(&["revoke", &revoked]).done();
         let expiring = ["expiring", "--format", "prometheus"];
         let ran = sandbox.run(&expiring).done();
-        let count = |within: &str| {
-            let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
+        let count = |service: &str, within: &str| {
+            let labels = format!("{{issuer=\"bakery-auth\",service=\"{service}\",within=\"{within}\"}} ");
             let line = format!("service_only_registry_tokens{labels}");
             ran.stdout.lines().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
         };
-        assert_eq!((count("7d").as_str(), count("90d").as_str()), ("0", "1"), "{}", ran.stdout);
-        assert!(!ran.stdout.contains("inventory"), "{}", ran.stdout);
+        let counts = [("orders", "7d"), ("orders", "90d"), ("inventory", "ever")];
+        assert_eq!(counts.map(|(service, within)| count(service, within)), ["0", "1", "0"], "{}", ran.stdout);
+        assert!(
+            !ran.stdout.contains("seconds{issuer=\"bakery-auth\",service=\"inventory\"}"),
+            "{}",
+            ran.stdout
+        );
         assert!(ran.stdout.contains("state=\"active\"} 1\n") && ran.stdout.ends_with('\n'), "{}", ran.stdout);
         for (within, code) in [("7d", 0), ("31d", 1)] {
             let soon = sandbox.run(&[&expiring[..], &["--within", within]].concat());
@@ -223,6 +228,23 @@ fn prometheus_format_counts_expiring_tokens_and_exits_with_0() {
         let other = sandbox.run(&[&expiring[..], &["--issuer", "another"]].concat()).not_found();
         assert!(other.contains("issuer `another`"), "{other}");
         assert!(sandbox.run(&["expiring"]).refused().contains("--within"));
+    }
+}
+
+#[test]
+fn metrics_after_an_emergency_name_each_listed_service_without_a_token_and_no_active_key_that_is_revoked() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["rotate"]).done();
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        let shown = sandbox.run(&["show", &jti, "--format", "json"]).done().json();
+        let kid = shown["kid"].as_str().unwrap();
+        sandbox.run(&["revoke", "--key", kid]).done();
+        let text = sandbox.run(&["expiring", "--format", "prometheus"]).done().stdout;
+        let line =
+            "service_only_registry_tokens{issuer=\"bakery-auth\",service=\"orders\",within=\"ever\"} 0\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains(&format!("kid=\"{kid}\",state=\"revoked\"}} 1\n")), "{text}");
+        assert!(!text.contains("state=\"active\""), "{text}");
     }
 }
 

@@ -152,5 +152,5 @@ async fn registry() -> String {
     store.add_key(&key).await.unwrap();
     let journal = store.journal("bakery-auth").await.unwrap();
     let plan = store::rotation::Plan::new(&journal, &store::rotation::RotationSettings::default(), at(900));
-    store.exposition("bakery-auth", at(900)).await.unwrap() + &plan.exposition("bakery-auth")
+    store.exposition("bakery-auth", &[], at(900)).await.unwrap() + &plan.exposition("bakery-auth")
 }

@@ -9,6 +9,7 @@ use service_only_store::Store;
 use tokio::sync::Mutex;
 
 use super::publication::Snapshot;
+use crate::config::Config;
 use crate::output;
 use crate::store::now;
 
@@ -17,6 +18,8 @@ const KEEP: Duration = Duration::from_secs(10);
 
 pub(crate) struct Metrics {
     issuer: String,
+    /// The services of the configuration.
+    services: Vec<String>,
     store: Option<String>,
     registry: Mutex<Registry>,
 }
@@ -29,13 +32,14 @@ struct Registry {
 }
 
 impl Metrics {
-    pub(crate) fn new(issuer: String, store: Option<String>) -> Self {
-        Self { issuer, store, registry: Mutex::default() }
+    pub(crate) fn new(config: &Config, store: Option<String>) -> Self {
+        let services = config.listed().into_iter().map(str::to_owned).collect();
+        Self { issuer: config.issuer.clone(), services, store, registry: Mutex::default() }
     }
 
     pub(crate) async fn text(&self, snapshot: &Snapshot) -> String {
         let registry = match &self.store {
-            Some(url) => Some(self.registry.lock().await.text(url, &self.issuer).await),
+            Some(url) => Some(self.registry.lock().await.text(url, &self.issuer, &self.services).await),
             None => None,
         };
         let mut text = self.own(snapshot, registry.as_ref().map(Option::is_some));
@@ -69,7 +73,7 @@ impl Metrics {
 }
 
 impl Registry {
-    async fn text(&mut self, url: &str, issuer: &str) -> Option<String> {
+    async fn text(&mut self, url: &str, issuer: &str, services: &[String]) -> Option<String> {
         if let Some((at, text)) = &self.read
             && at.elapsed() < KEEP
         {
@@ -77,7 +81,8 @@ impl Registry {
         }
         let read = async {
             let store = Store::open(url).await?;
-            let text = store.exposition(issuer, now()).await;
+            let listed: Vec<_> = services.iter().map(String::as_str).collect();
+            let text = store.exposition(issuer, &listed, now()).await;
             store.close().await;
             text
         };

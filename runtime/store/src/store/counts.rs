@@ -4,12 +4,15 @@
 //! contain everything that is needed: the keys that are not revoked, and what they signed for each service. Tokens that
 //! were revoked one by one are few, and are subtracted. Only the tokens of a revoked service are tested one by one, as
 //! their age decides.
+//!
+//! The count of a service ends at [`MOST_COUNTED`]: a database counts about five million entries of an index in a second.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+use service_only::clock::Timestamp;
 use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{
@@ -19,7 +22,13 @@ use super::{
     statement::{Statement, with_arguments},
 };
 
-/// The timeout. The count passes the index entry of every valid token of the issuer.
+/// How many valid tokens of a service are counted.
+pub(super) const MOST_COUNTED: i64 = 1_000;
+
+/// How many expired tokens of an issuer are counted.
+const MOST_EXPIRED: i64 = 100_000;
+
+/// The timeout.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The times within which expiring tokens are counted.
@@ -43,6 +52,25 @@ type CountRow = (String, i64, i64, i64, i64, i64, i64, i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Within(pub(crate) [i64; WITHIN.len()]);
 
+/// The tokens of a count.
+#[derive(Clone, Copy)]
+struct Counted<'a> {
+    issuer: &'a str,
+    /// Of this key; `None` for all keys.
+    kid: Option<&'a str>,
+    /// Of this service; `None` for each service.
+    service: Option<&'a str>,
+    revocation: Revocation,
+    is_postgres: bool,
+}
+
+/// Whether a count tests each token for revocation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Revocation {
+    Tested,
+    Ignored,
+}
+
 /// The keys whose tokens are counted.
 enum Signers {
     /// No key is revoked, so a service is one range of an index.
@@ -54,7 +82,8 @@ enum Signers {
 }
 
 impl Store {
-    /// The valid tokens of each service, by the time that they have left at `now`. A service without one is left out.
+    /// The valid tokens of each service, by the time that they have left at `now`, up to [`MOST_COUNTED`] for each time.
+    /// A service without one is left out.
     pub(super) async fn valid_tokens(
         &self,
         issuer: &str,
@@ -68,20 +97,42 @@ impl Store {
             Signers::All => Some(vec![None]),
             Signers::These(kids) => Some(kids.into_iter().map(Some).collect()),
         };
+        let is_postgres = self.is_postgres();
+        let all = Counted { issuer, kid: None, service: None, revocation: Revocation::Tested, is_postgres };
         let mut counts = Counts::default();
         if let Some(signers) = signers {
             for kid in &signers {
-                counts.add(self.rows(in_ranges(issuer, kid.as_deref(), now)).await?);
+                let counted = Counted { kid: kid.as_deref(), revocation: Revocation::Ignored, ..all };
+                counts.add(self.rows(counted.statement(now)).await?);
             }
-            counts.subtract(self.rows(self.revoked_one_by_one(issuer, now)).await?);
-            for service in &aged {
+            let revoked: Vec<CountRow> = self.rows(self.revoked_one_by_one(issuer, now)).await?;
+            // The count of such a service may have ended at revoked tokens.
+            let incomplete = revoked.iter().map(|row| &row.0).filter(|service| counts.is_incomplete(service));
+            let tested: BTreeSet<String> = incomplete.cloned().chain(aged).collect();
+            counts.subtract(revoked);
+            for service in &tested {
                 counts.0.remove(service);
-                counts.add(self.rows(one_by_one(issuer, Some(service), now)).await?);
+                counts.add(self.rows(Counted { service: Some(service), ..all }.statement(now)).await?);
             }
         } else {
-            counts.add(self.rows(one_by_one(issuer, None, now)).await?);
+            counts.add(self.rows(all.statement(now)).await?);
         }
         Ok(counts.valid())
+    }
+
+    /// The services that have a valid token of an issuer at `now`, sorted. It is one query, also if a key is revoked that
+    /// signed nearly all tokens.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn services_with_valid_token(
+        &self,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        let last = self.last_of_services(issuer).await?;
+        let valid = last.into_iter().filter(|(.., expires_at)| *expires_at > now.unix());
+        Ok(valid.map(|(service, ..)| service).collect())
     }
 
     /// The unrevoked token of each service that expires last, sorted by service.
@@ -107,10 +158,12 @@ impl Store {
             .collect())
     }
 
-    /// The expired tokens that were not pruned yet.
+    /// The expired tokens that were not pruned yet, up to [`MOST_EXPIRED`].
     pub(super) async fn expired(&self, issuer: &str, now: i64) -> Result<i64, StoreError> {
-        let mut statement = Statement::new("SELECT COUNT(*) FROM service_only_tokens WHERE issuer = ");
+        let mut statement =
+            Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM service_only_tokens WHERE issuer = ");
         statement.bind(issuer).push(" AND expires_at <= ").bind(now);
+        statement.push(" LIMIT ").bind(MOST_EXPIRED).push(") AS expired_tokens");
         let rows: Vec<(i64,)> = self.rows(statement).await?;
         Ok(rows.first().map_or(0, |(count,)| *count))
     }
@@ -171,35 +224,52 @@ impl Store {
     }
 }
 
-/// Counts the tokens of each service in ranges of an index: of all keys, or of one.
-fn in_ranges(issuer: &str, kid: Option<&str>, now: i64) -> Statement {
-    let mut statement = Statement::new("WITH RECURSIVE ");
-    push_found(&mut statement, "service", issuer);
-    statement.push(" SELECT found.name");
-    for (from, to) in ranges(now) {
-        statement.push(", (SELECT COUNT(*) FROM service_only_tokens t WHERE t.issuer = ").bind(issuer);
-        if let Some(kid) = kid {
+impl Counted<'_> {
+    /// Counts in ranges of an index, one after the other. Each step has the counts of the steps before, and counts nothing
+    /// if they are enough.
+    fn statement(&self, now: i64) -> Statement {
+        let mut statement = Statement::new("WITH RECURSIVE ");
+        match self.service {
+            None => push_found(&mut statement, "service", self.issuer),
+            Some(service) => {
+                statement.push("found(name) AS (SELECT CAST(").bind(service).push(" AS TEXT))");
+            }
+        }
+        let mut counted = String::new();
+        let mut sum = "0".to_owned();
+        let mut before = "found".to_owned();
+        for (step, (from, to)) in ranges(now).enumerate() {
+            let own = format!("count_{step}");
+            statement.push(&format!(
+                ", step_{step} AS MATERIALIZED (SELECT b.name{counted}, CASE WHEN {sum} >= {MOST_COUNTED} THEN 0 ELSE "
+            ));
+            self.push_count(&mut statement, from, to, &sum);
+            statement.push(&format!(" END AS {own} FROM {before} b WHERE b.name IS NOT NULL)"));
+            counted.push_str(&format!(", b.{own}"));
+            sum.push_str(&format!(" + b.{own}"));
+            before = format!("step_{step}");
+        }
+        statement.push(&format!(" SELECT b.name{counted} FROM {before} b"));
+        statement
+    }
+
+    /// Counts the tokens of a range, if the ranges before have `sum`.
+    fn push_count(&self, statement: &mut Statement, from: i64, to: i64, sum: &str) {
+        statement.push("(SELECT COUNT(*) FROM (SELECT 1 FROM service_only_tokens t WHERE t.issuer = ");
+        statement.bind(self.issuer);
+        if let Some(kid) = self.kid {
             statement.push(" AND t.kid = ").bind(kid);
         }
-        statement.push(" AND t.service = found.name AND t.expires_at > ").bind(from);
-        statement.push(" AND t.expires_at <= ").bind(to).push(")");
+        statement.push(" AND t.service = b.name AND t.expires_at > ").bind(from);
+        statement.push(" AND t.expires_at <= ").bind(to);
+        if self.revocation == Revocation::Tested {
+            statement.push(" AND ");
+            push_unrevoked(statement, ahead());
+        }
+        // The limit of SQLite cannot refer to a column.
+        let before = if self.is_postgres { sum } else { "0" };
+        statement.push(&format!(" LIMIT {MOST_COUNTED} - ({before})) AS counted_tokens)"));
     }
-    statement.push(" FROM found WHERE found.name IS NOT NULL");
-    statement
-}
-
-/// Counts the tokens of one service or of all, and tests each for revocation.
-fn one_by_one(issuer: &str, service: Option<&str>, now: i64) -> Statement {
-    let mut statement = Statement::new("SELECT t.service");
-    push_sums(&mut statement, now);
-    statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(issuer);
-    if let Some(service) = service {
-        statement.push(" AND t.service = ").bind(service);
-    }
-    statement.push(" AND t.expires_at > ").bind(now).push(" AND ");
-    push_unrevoked(&mut statement, ahead());
-    statement.push(" GROUP BY t.service");
-    statement
 }
 
 /// The unrevoked token of each service that expires last: of all keys, or of one.
@@ -259,13 +329,19 @@ impl Counts {
         }
     }
 
+    /// Whether a count of this service ended before its last token.
+    fn is_incomplete(&self, service: &str) -> bool {
+        let ranges = self.0.get(service).into_iter().flatten();
+        ranges.fold(0_i64, |sum, count| sum.saturating_add(*count)) >= MOST_COUNTED
+    }
+
     /// Adds up the ranges. The queries are not one snapshot, so a token that another program revokes or prunes in
     /// between could be subtracted without having been counted.
     fn valid(self) -> BTreeMap<String, Within> {
         let within = |ranges: [i64; WITHIN.len()]| {
             let mut sum = 0_i64;
             Within(ranges.map(|count| {
-                sum = sum.saturating_add(count.max(0));
+                sum = sum.saturating_add(count.max(0)).min(MOST_COUNTED);
                 sum
             }))
         };

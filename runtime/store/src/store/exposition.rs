@@ -2,7 +2,8 @@
 //! response. Prometheus counts in seconds, so this module does too.
 //!
 //! The data changes only when a program mints, so the minting program writes it. No verifying service needs
-//! the database for it. The database counts the tokens of each service, so memory does not grow with the registry.
+//! the database for it. The database counts the tokens of each service, so memory does not grow with the registry, and
+//! the count of a service has a limit, so neither does the time.
 
 use std::{
     borrow::Cow,
@@ -13,7 +14,7 @@ use std::{
 use service_only::{
     __satellite::{OTHERS, escaped},
     clock::Timestamp,
-    keys::KeyId,
+    keys::{KeyId, KeyState},
 };
 
 use super::{
@@ -26,25 +27,39 @@ const MAX_SERVICES: usize = 1_000;
 
 impl Store {
     /// The issuer's tokens and keys at `now`, in Prometheus' text format. It has the number of tokens that
-    /// expire within each time, the expiry and lifetime of each service's last valid token, and the state and
-    /// age of each key.
+    /// expire within each time (counted up to 1,000 for a service), the expiry and lifetime of each service's last valid
+    /// token, and the state and age of each key.
+    ///
+    /// `listed` names the services that need a token, such as those of a configuration. A listed service without a
+    /// valid token has the count 0. Any other service without one has no count.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn exposition(&self, issuer: &str, now: Timestamp) -> Result<String, StoreError> {
-        let registry = Registry {
+    pub async fn exposition(
+        &self,
+        issuer: &str,
+        listed: &[&str],
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
+        let mut registry = Registry {
             valid: self.valid_tokens(issuer, now.unix()).await?,
             last: self.last_of_services(issuer).await?,
             expired: self.expired(issuer, now.unix()).await?,
             pruned: self.pruned(issuer).await?,
         };
-        Ok(exposition(issuer, &registry, &self.keys(issuer).await?, now.unix()))
+        for service in listed {
+            registry.valid.entry((*service).to_owned()).or_default();
+        }
+        let keys = self.keys(issuer).await?;
+        let revoked = self.revoked_keys(issuer).await?;
+        Ok(exposition(issuer, &registry, &keys, &revoked, now.unix()))
     }
 }
 
 /// What the registry has of an issuer.
 #[derive(Default)]
 struct Registry {
+    /// With zeros for a listed service that has none.
     valid: BTreeMap<String, Within>,
     /// Sorted by service.
     last: Vec<LastRow>,
@@ -52,10 +67,14 @@ struct Registry {
     pruned: Option<PruneRecord>,
 }
 
-fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], now: i64) -> String {
+fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], revoked: &[String], now: i64) -> String {
     let mut text = Text::of(issuer);
     let services = Services::of(registry, now);
-    text.head("service_only_registry_tokens", "gauge", "Valid tokens that expire within this time");
+    text.head(
+        "service_only_registry_tokens",
+        "gauge",
+        "Valid tokens that expire within this time, at most 1000 of a service",
+    );
     for (service, counts) in &services.left {
         for ((within, _), count) in WITHIN.iter().zip(counts) {
             text.line("service_only_registry_tokens", &[("service", service), ("within", within)], *count);
@@ -72,7 +91,7 @@ fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], now: i64) -
         text.line(lifetime, &[("service", service)], last.lifetime);
     }
     let expired = "service_only_registry_expired_tokens";
-    text.head(expired, "gauge", "Expired tokens that the registry still has");
+    text.head(expired, "gauge", "Expired tokens that the registry still has, at most 100000");
     text.line(expired, &[], registry.expired);
     let pruned = "service_only_registry_pruned_tokens_total";
     text.head(pruned, "counter", "Expired tokens that were removed from the registry");
@@ -84,7 +103,7 @@ fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], now: i64) -
     }
     text.head("service_only_key_state", "gauge", "1 for the current state of a key");
     for key in keys {
-        text.line("service_only_key_state", &[("kid", &kid(key)), ("state", key.state.as_str())], 1);
+        text.line("service_only_key_state", &[("kid", &kid(key)), ("state", state(key, revoked))], 1);
     }
     text.head("service_only_key_age_seconds", "gauge", "Time since a key was prepared");
     for key in keys.iter().filter(|key| key.retired_at.is_none()) {
@@ -92,6 +111,12 @@ fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], now: i64) -
         text.line("service_only_key_age_seconds", &[("kid", &kid(key))], age);
     }
     text.into_lines()
+}
+
+/// `revoked`, or the state of the journal. A retired key stays `retired`: the alert about the use of a retired key must
+/// also find one that leaked.
+fn state(key: &KeyRecord, revoked: &[String]) -> &'static str {
+    if key.state != KeyState::Retired && revoked.contains(&key.kid) { "revoked" } else { key.state.as_str() }
 }
 
 /// Escapes the key id as the verifiers do in their metrics, so that the two can be joined.
@@ -113,9 +138,9 @@ struct Services<'t> {
 
 impl<'t> Services<'t> {
     fn of(registry: &'t Registry, now: i64) -> Self {
-        // Each service with a valid token has a last one.
-        let named: BTreeSet<&str> =
-            registry.last.iter().take(MAX_SERVICES).map(|(service, ..)| service.as_str()).collect();
+        let last = registry.last.iter().map(|(service, ..)| service.as_str());
+        let all: BTreeSet<&str> = registry.valid.keys().map(String::as_str).chain(last).collect();
+        let named: BTreeSet<&str> = all.into_iter().take(MAX_SERVICES).collect();
         let label = |service: &'t str| if named.contains(service) { service } else { OTHERS };
         let mut own = Self { last: BTreeMap::new(), left: BTreeMap::new() };
         for (service, issued_at, expires_at) in &registry.last {
@@ -175,7 +200,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use service_only::keys::KeyState;
 
     const NOW: i64 = 1_767_225_600;
 
@@ -189,7 +213,7 @@ mod tests {
     }
 
     fn lines(registry: &Registry, keys: &[KeyRecord]) -> Vec<String> {
-        let text = exposition("bakery-auth", registry, keys, NOW);
+        let text = exposition("bakery-auth", registry, keys, &["leaked".to_owned()], NOW);
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     }
 
@@ -210,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_a_state_and_an_age_unless_it_is_retired() {
+    fn a_key_has_a_state_and_an_age_unless_it_is_retired_and_a_revoked_key_is_not_active() {
         let key = |kid: &str, state, retired_at| KeyRecord {
             issuer: "bakery-auth".to_owned(),
             kid: kid.to_owned(),
@@ -227,6 +251,7 @@ mod tests {
         let keys = [
             key("a\"\\\n", KeyState::Active, None),
             key("b", KeyState::Retired, Some(Timestamp::from_unix(NOW))),
+            key("leaked", KeyState::Active, None),
         ];
         assert_eq!(
             lines(&Registry::default(), &keys),
@@ -235,7 +260,9 @@ mod tests {
                 r#"service_only_registry_pruned_tokens_total{issuer="bakery-auth"} 0"#,
                 r#"service_only_key_state{issuer="bakery-auth",kid="a\"\\\\\\u{a}",state="active"} 1"#,
                 r#"service_only_key_state{issuer="bakery-auth",kid="b",state="retired"} 1"#,
+                r#"service_only_key_state{issuer="bakery-auth",kid="leaked",state="revoked"} 1"#,
                 r#"service_only_key_age_seconds{issuer="bakery-auth",kid="a\"\\\\\\u{a}"} 77"#,
+                r#"service_only_key_age_seconds{issuer="bakery-auth",kid="leaked"} 77"#,
             ]
         );
     }

@@ -5,7 +5,7 @@
 //! an issuer, of a key or of a service. The list of revoked tokens starts from the revocations, because a search among
 //! millions of valid tokens for a few revoked ones would read them all.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use service_only::{
     Verifier,
@@ -59,9 +59,18 @@ impl Part {
     }
 }
 
+/// In which order a list is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    EarliestFirst,
+    LatestFirst,
+}
+
 /// What every part of a page shares.
 struct Page<'a> {
     filter: &'a TokenFilter,
+    direction: Direction,
+    /// The last token of the previous page.
     after: Option<&'a TokenRecord>,
     most: u32,
     ahead: i64,
@@ -101,11 +110,35 @@ impl Store {
         after: Option<&TokenRecord>,
         most: u32,
     ) -> Result<Vec<ListedToken>, StoreError> {
+        self.page(filter, Direction::EarliestFirst, after, most).await
+    }
+
+    /// The same in the opposite order: up to `most` tokens that match, from those that expire last, behind the token
+    /// `before` in this order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens_before(
+        &self,
+        filter: &TokenFilter,
+        before: Option<&TokenRecord>,
+        most: u32,
+    ) -> Result<Vec<ListedToken>, StoreError> {
+        self.page(filter, Direction::LatestFirst, before, most).await
+    }
+
+    async fn page(
+        &self,
+        filter: &TokenFilter,
+        direction: Direction,
+        after: Option<&TokenRecord>,
+        most: u32,
+    ) -> Result<Vec<ListedToken>, StoreError> {
         let mut found = Vec::new();
         for part in self.parts(filter).await? {
-            found.extend(self.tokens_of(&part, filter, after, most).await?);
+            found.extend(self.tokens_of(&part, filter, direction, after, most).await?);
         }
-        found.sort_by(|one, other| place(one).cmp(&place(other)));
+        found.sort_by(|one, other| direction.order(place(one).cmp(&place(other))));
         // A token can be revoked by its key and by its name, and so be in two parts.
         found.dedup_by(|one, other| place(one) == place(other));
         found.truncate(most as usize);
@@ -118,6 +151,7 @@ impl Store {
         &self,
         part: &Part,
         filter: &TokenFilter,
+        direction: Direction,
         after: Option<&TokenRecord>,
         most: u32,
     ) -> Result<Vec<ListedToken>, StoreError> {
@@ -130,7 +164,8 @@ impl Store {
         loop {
             let (ahead, bytewise) = (ahead(), self.bytewise());
             let is_postgres = self.is_postgres();
-            let page = Page { filter, after: last.as_ref(), most: size, ahead, bytewise, is_postgres };
+            let after = last.as_ref();
+            let page = Page { filter, direction, after, most: size, ahead, bytewise, is_postgres };
             let statement = page.statement(part);
             let rows: Vec<Row> = on_pool!(self, pool =>
                 with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)?;
@@ -271,6 +306,24 @@ pub(crate) fn push_revoked_tokens(statement: &mut Statement, issuer: &str, is_po
     }
 }
 
+impl Direction {
+    /// The order of two tokens, from that of their places.
+    fn order(self, places: Ordering) -> Ordering {
+        match self {
+            Self::EarliestFirst => places,
+            Self::LatestFirst => places.reverse(),
+        }
+    }
+
+    /// The comparison of a token with one that it is behind, and the suffix of a column in `ORDER BY`.
+    fn sql(self) -> (&'static str, &'static str) {
+        match self {
+            Self::EarliestFirst => (">", ""),
+            Self::LatestFirst => ("<", " DESC"),
+        }
+    }
+}
+
 impl Page<'_> {
     fn statement(&self, part: &Part) -> Statement {
         let mut statement = selection(self.ahead);
@@ -282,7 +335,8 @@ impl Page<'_> {
         self.push_part(&mut statement, part);
         self.push_filter(&mut statement);
         self.push_start(&mut statement, part);
-        statement.push(&format!(" ORDER BY t.expires_at, t.jti{} LIMIT ", self.bytewise));
+        let (_, suffix) = self.direction.sql();
+        statement.push(&format!(" ORDER BY t.expires_at{suffix}, t.jti{}{suffix} LIMIT ", self.bytewise));
         statement.bind(i64::from(self.most));
         statement
     }
@@ -310,11 +364,12 @@ impl Page<'_> {
                 statement.push(condition).bind(text);
             }
         }
-        if let Some(by) = filter.expires_by {
+        // The last token of the previous page is beyond the bound at which a list starts, and the better place to start.
+        let is_start = |direction| self.direction == direction && self.after.is_some();
+        if let Some(by) = filter.expires_by.filter(|_| !is_start(Direction::LatestFirst)) {
             statement.push(" AND t.expires_at <= ").bind(by.unix());
         }
-        // The last token of the previous page is beyond this bound, and the better place to start.
-        if let Some(after) = filter.expires_after.filter(|_| self.after.is_none()) {
+        if let Some(after) = filter.expires_after.filter(|_| !is_start(Direction::EarliestFirst)) {
             statement.push(" AND t.expires_at > ").bind(after.unix());
         }
     }
@@ -323,11 +378,12 @@ impl Page<'_> {
     fn push_start(&self, statement: &mut Statement, part: &Part) {
         let Some(last) = self.after else { return };
         let second = last.expires_at.unix();
-        match part.issuer.cmp(&last.issuer) {
-            std::cmp::Ordering::Less => statement.push(" AND t.expires_at > ").bind(second),
-            std::cmp::Ordering::Greater => statement.push(" AND t.expires_at >= ").bind(second),
-            std::cmp::Ordering::Equal => {
-                statement.push(&format!(" AND (t.expires_at, t.jti{}) > (", self.bytewise));
+        let (beyond, _) = self.direction.sql();
+        match self.direction.order(part.issuer.cmp(&last.issuer)) {
+            Ordering::Less => statement.push(&format!(" AND t.expires_at {beyond} ")).bind(second),
+            Ordering::Greater => statement.push(&format!(" AND t.expires_at {beyond}= ")).bind(second),
+            Ordering::Equal => {
+                statement.push(&format!(" AND (t.expires_at, t.jti{}) {beyond} (", self.bytewise));
                 statement.bind(second).push(", ").bind(&last.jti).push(")")
             }
         };

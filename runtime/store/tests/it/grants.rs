@@ -85,7 +85,7 @@ async fn operator_revokes_rotates_prunes_backs_up_and_creates_no_table() {
     store.record_tokens(&[later]).await.unwrap();
     assert!(store.may_prune().await.unwrap());
     assert_eq!(store.prune_tokens(NOW.plus(Duration::from_secs(70)), 10, NOW).await.unwrap(), 2);
-    store.exposition(ISSUER, NOW).await.unwrap();
+    store.exposition(ISSUER, &[], NOW).await.unwrap();
     assert_eq!(store.check().await.unwrap(), [""; 0]);
     store.back_up(&mut |_| Ok(())).await.unwrap();
     Store::create(&roles.operator).await.unwrap();
@@ -102,7 +102,7 @@ async fn minter_adds_tokens_and_hides_none() {
     assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap().len(), 1);
     assert_eq!(store.newest_tokens(ISSUER, &["orders"]).await.unwrap().len(), 1);
     store.keys(ISSUER).await.unwrap();
-    store.exposition(ISSUER, NOW).await.unwrap();
+    store.exposition(ISSUER, &[], NOW).await.unwrap();
     assert!(!store.may_prune().await.unwrap());
     denied(store.prune_tokens(NOW.plus(Duration::from_secs(90)), 10, NOW).await);
     denied(store.revoke(&NewRevocation::key(ISSUER, "k1")).await);

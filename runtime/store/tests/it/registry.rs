@@ -98,7 +98,7 @@ fn selected(all: &[ListedToken], filter: &TokenFilter) -> Vec<ListedToken> {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_have_each_matching_token_once_and_in_order() {
+async fn pages_of_any_size_have_each_matching_token_once_and_in_order_from_both_ends() {
     let now = now();
     for database in Database::all().await {
         let store = filled(&database, now).await;
@@ -110,18 +110,27 @@ async fn pages_of_any_size_have_each_matching_token_once_and_in_order() {
         assert_eq!(names(&all), sorted);
         for filter in filters(now) {
             let expected = names(&selected(&all, &filter));
-            for most in [1, 7, 1_000] {
+            for (most, latest_first) in
+                [1, 7, 1_000].into_iter().flat_map(|most| [(most, false), (most, true)])
+            {
                 let mut found: Vec<ListedToken> = Vec::new();
                 loop {
-                    let last = found.last().map(|listed| listed.token.clone());
-                    let page = store.tokens_after(&filter, last.as_ref(), most).await.unwrap();
+                    let last = found.last().map(|listed| &listed.token);
+                    let page = match latest_first {
+                        false => store.tokens_after(&filter, last, most).await,
+                        true => store.tokens_before(&filter, last, most).await,
+                    };
+                    let page = page.unwrap();
                     assert!(page.len() <= most as usize);
                     if page.is_empty() {
                         break;
                     }
                     found.extend(page);
                 }
-                assert_eq!(names(&found), expected, "{filter:?} by {most}");
+                if latest_first {
+                    found.reverse();
+                }
+                assert_eq!(names(&found), expected, "{filter:?} by {most}, from the end: {latest_first}");
             }
         }
     }
@@ -261,7 +270,7 @@ async fn metrics_show_what_expired_and_what_was_pruned() {
     for database in Database::all().await {
         let store = filled(&database, now).await;
         let line = async |name: &str| {
-            let text = store.exposition(ISSUERS[0], now).await.unwrap();
+            let text = store.exposition(ISSUERS[0], &[], now).await.unwrap();
             let line = format!("service_only_registry_{name}{{issuer=\"bakery-auth\"}} ");
             let value = text.lines().find_map(|own| own.strip_prefix(&line));
             value.map(|value| value.parse::<i64>().unwrap())
@@ -294,13 +303,81 @@ async fn metrics_count_valid_tokens_by_the_time_that_they_have_left() {
         };
         store.record_tokens(&[token("a", 60), token("b", 90_000), token("c", 60)]).await.unwrap();
         store.revoke(&NewRevocation::token(ISSUERS[0], "c", now)).await.unwrap();
-        let text = store.exposition(ISSUERS[0], now).await.unwrap();
+        let text = store.exposition(ISSUERS[0], &[], now).await.unwrap();
         let counts = ["1h", "1d", "7d", "ever"].map(|within| {
             let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
             let line = format!("service_only_registry_tokens{labels}");
             text.lines().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
         });
         assert_eq!(counts, ["1", "1", "2", "2"]);
+    }
+}
+
+#[tokio::test]
+async fn metrics_have_a_zero_for_a_listed_service_without_a_valid_token_also_after_its_key_is_revoked() {
+    let now = now();
+    for database in Database::all().await {
+        let store = Store::create(&database.url).await.unwrap();
+        let token = TokenRecord {
+            issuer: ISSUERS[0].to_owned(),
+            service: "orders".to_owned(),
+            expires_at: now.plus(days(7)),
+            ..records(now)[0].clone()
+        };
+        store.record_tokens(std::slice::from_ref(&token)).await.unwrap();
+        let counts = async || {
+            let text = store.exposition(ISSUERS[0], &["orders", "shop"], now).await.unwrap();
+            ["orders", "shop"].map(|service| {
+                let labels = format!("{{issuer=\"bakery-auth\",service=\"{service}\",within=\"ever\"}} ");
+                let line = format!("service_only_registry_tokens{labels}");
+                text.lines().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
+            })
+        };
+        assert_eq!(counts().await, ["1", "0"]);
+        store.revoke(&NewRevocation::key(ISSUERS[0], &token.kid)).await.unwrap();
+        assert_eq!(counts().await, ["0", "0"]);
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_a_thousand_tokens_of_a_service_and_none_of_those_that_are_revoked() {
+    let now = now();
+    for database in Database::all().await {
+        let store = Store::create(&database.url).await.unwrap();
+        let tokens: Vec<_> = (0..1_010_u32)
+            .map(|number| TokenRecord {
+                jti: format!("j{number}"),
+                kid: format!("k{}", number % 2),
+                service: "orders".to_owned(),
+                issuer: ISSUERS[0].to_owned(),
+                expires_at: now.plus(Duration::from_secs(60 * u64::from(number + 1))),
+                ..records(now)[0].clone()
+            })
+            .collect();
+        store.record_tokens(&tokens).await.unwrap();
+        let counts = async || {
+            let text = store.exposition(ISSUERS[0], &[], now).await.unwrap();
+            ["1h", "1d", "ever"].map(|within| {
+                let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
+                let line = format!("service_only_registry_tokens{labels}");
+                text.lines().find_map(|own| own.strip_prefix(&line)).unwrap().parse::<u32>().unwrap()
+            })
+        };
+        assert_eq!(counts().await, [60, 1_000, 1_000]);
+        let revoke = async |numbers: std::ops::Range<u32>| {
+            let revocations =
+                numbers.map(|number| NewRevocation::token(ISSUERS[0], format!("j{number}"), now));
+            store.revoke_all(&revocations.collect::<Vec<_>>()).await.unwrap();
+        };
+        revoke(0..5).await;
+        assert_eq!(counts().await, [55, 1_000, 1_000]);
+        revoke(5..1_005).await;
+        assert_eq!(counts().await, [0, 5, 5]);
+        store.revoke(&NewRevocation::key(ISSUERS[0], "k0")).await.unwrap();
+        assert_eq!(counts().await, [0, 3, 3]);
+        let services = NewRevocation::service(ISSUERS[0], "orders", now.minus(days(1_000)));
+        store.revoke(&services).await.unwrap();
+        assert_eq!(counts().await, [0, 3, 3]);
     }
 }
 
@@ -350,11 +427,14 @@ async fn metrics_equal_a_count_of_the_tokens_themselves_whatever_is_revoked() {
         for revocations in steps {
             store.revoke_all(&revocations).await.unwrap();
             for issuer in ISSUERS {
-                let text = store.exposition(issuer, now).await.unwrap();
+                let text = store.exposition(issuer, &[], now).await.unwrap();
                 let (counts, last) = counted(&store, issuer, now).await;
                 for line in counts.iter().chain(&last) {
                     assert!(text.lines().any(|found| found == line), "{line}\n{text}");
                 }
+                let valid = counts.iter().step_by(3).map(|line| line.split('"').nth(3).unwrap().to_owned());
+                let found = store.services_with_valid_token(issuer, now).await.unwrap();
+                assert_eq!(found, valid.collect::<Vec<_>>());
                 let series = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
                 assert_eq!(series("service_only_registry_tokens{"), counts.len() / 3 * 7);
                 assert_eq!(series("service_only_registry_token_expiry_timestamp_seconds{"), last.len());
@@ -382,7 +462,7 @@ async fn metrics_are_the_same_with_more_keys_or_revoked_services_than_are_counte
             .map(|number| NewRevocation::service(ISSUERS[0], format!("s{number}"), now.minus(days(1_000))));
         for revocations in [vec![NewRevocation::key(ISSUERS[0], "k3")], services.collect()] {
             store.revoke_all(&revocations).await.unwrap();
-            let text = store.exposition(ISSUERS[0], now).await.unwrap();
+            let text = store.exposition(ISSUERS[0], &[], now).await.unwrap();
             let valid = text.lines().filter(|line| line.ends_with("within=\"30d\"} 1")).count();
             assert_eq!(valid, 204);
         }

@@ -478,7 +478,7 @@ async fn instants_at_both_ends_of_time_are_stored_and_read_without_overflow() {
         assert_eq!((tokens.len(), revocations.len()), (3, 3));
         for now in ends {
             let _ = Plan::new(&journal, &RotationSettings::default(), now);
-            store.exposition(ISSUER, now).await.unwrap();
+            store.exposition(ISSUER, &[], now).await.unwrap();
             assert!(tokens.iter().all(|token| token.state(now) != TokenState::Revoked));
             assert!(!revocations.iter().any(|made| made.revocation.target.covers(&tokens[0].token, now)));
         }
