@@ -18,6 +18,7 @@ use crate::store::{self, StoreAndConfig, refused};
 const EXAMPLES: &str = "\
 Examples:
   service-token keys
+  service-token keys --sort used --reverse
   service-token keys --format json
 
 Exit codes: 0 done, 2 usage, 4 the store cannot be used, 9 an unknown issuer.";
@@ -34,9 +35,48 @@ pub(crate) struct KeysOptions {
     /// Only keys of this issuer
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
+    /// Sort by this column
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
+    sort: SortedBy,
+    /// Sort in the opposite direction
+    #[arg(long)]
+    reverse: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The columns that sort keys.
+#[derive(Copy, Clone, Debug, Default, clap::ValueEnum)]
+enum SortedBy {
+    /// By issuer, the oldest key first
+    #[default]
+    Age,
+    /// Prepared, active, retiring, then retired
+    State,
+    /// By the key id
+    Kid,
+    /// By the end of the key's tokens, a key without one first
+    Until,
+    /// By the last use, a key without one first
+    Used,
+}
+
+impl SortedBy {
+    fn sort(self, keys: &mut [Listed]) {
+        match self {
+            Self::Age => {}
+            Self::State => keys.sort_by_key(|listed| match listed.key.state {
+                KeyState::Prepared => 0,
+                KeyState::Active => 1,
+                KeyState::Retiring => 2,
+                KeyState::Retired => 3,
+            }),
+            Self::Kid => keys.sort_by(|one, other| one.key.kid.cmp(&other.key.kid)),
+            Self::Until => keys.sort_by_key(|listed| listed.until),
+            Self::Used => keys.sort_by_key(|listed| listed.last_used),
+        }
+    }
 }
 
 /// One key, and what the registry knows of its tokens.
@@ -56,10 +96,14 @@ pub(crate) struct Listed {
 pub(crate) fn run(options: &KeysOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
     let now = store::now();
-    let keys = store::run(async {
+    let mut keys = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
         read(&store, config.as_ref(), options.issuer.as_deref(), now).await
     })?;
+    options.sort.sort(&mut keys);
+    if options.reverse {
+        keys.reverse();
+    }
     if keys.is_empty() {
         output::note("the journal has no key; the first `service-token rotate` registers the key that signs");
     }

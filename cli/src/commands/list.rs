@@ -1,8 +1,14 @@
 //! `service-token list`: lists the recorded tokens and their states.
+//!
+//! The store sorts by expiry, in both directions. The order by state is three of its lists, one after the other. For any
+//! other column, the tokens are sorted in memory, and their number is limited: an index for each column would make each
+//! mint slower.
+
+use std::collections::VecDeque;
 
 use clap::Args;
 use service_only::clock::Timestamp;
-use service_only_store::{ListedToken, Store, TokenFilter, TokenRecord, TokenState};
+use service_only_store::{ListedToken, Store, TokenFilter, TokenRecord};
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -18,8 +24,8 @@ const PAGE: u32 = 1_000;
 /// The limit of a list for people.
 const DEFAULT_LIMIT: u64 = 1_000;
 
-/// How many tokens are sorted in memory.
-const MOST_SORTED: usize = 100_000;
+/// How many tokens are sorted in memory. They take about 30 MiB.
+const MOST_SORTED: u32 = 50_000;
 
 /// How far the tokens beyond the limit are counted.
 const MOST_COUNTED: u32 = 10_000;
@@ -51,7 +57,7 @@ impl Whose {
 /// The number of tokens to list.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    /// List at most this many tokens, those that expire first; a note contains the number of the others
+    /// List at most this many tokens, the first ones of the order; a note contains the number of the others
     /// [default: 1000 as text, all as JSON]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -67,7 +73,8 @@ impl Limit {
 /// The order of listed tokens.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Order {
-    /// Sort the listed tokens by this column. Beyond the limit, they are still those that expire first
+    /// Sort by this column. `expires` and `state` sort any number of tokens. For the other columns, at most 50,000 tokens
+    /// may match
     #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
     sort: SortedBy,
     /// Sort in the opposite direction
@@ -92,21 +99,30 @@ enum SortedBy {
 }
 
 impl Order {
-    /// Whether it is the order of the store.
-    fn is_natural(self) -> bool {
-        self.sort == SortedBy::Expires && !self.reverse
+    /// Whether the store has this order. Otherwise the tokens are sorted in memory.
+    fn is_of_store(self) -> bool {
+        matches!(self.sort, SortedBy::Expires | SortedBy::State)
     }
 
-    fn sort(self, tokens: &mut [ListedToken], now: Timestamp) {
+    /// The lists of the store that make up this order, one after the other.
+    fn lists(self, filter: &TokenFilter, now: Timestamp) -> Vec<TokenFilter> {
+        // With a filter by state, all tokens that match have one state.
+        if self.sort != SortedBy::State || filter.revoked.is_some() {
+            return vec![filter.clone()];
+        }
+        let mut lists =
+            vec![active(filter.clone(), now), revoked(filter.clone()), expired(filter.clone(), now)];
+        if self.reverse {
+            lists.reverse();
+        }
+        lists
+    }
+
+    fn sort(self, tokens: &mut [ListedToken]) {
         match self.sort {
-            SortedBy::Expires => {}
+            SortedBy::Expires | SortedBy::State => {}
             SortedBy::Issued => tokens.sort_by_key(|listed| listed.token.issued_at),
             SortedBy::Service => tokens.sort_by(|one, other| one.token.service.cmp(&other.token.service)),
-            SortedBy::State => tokens.sort_by_key(|listed| match listed.state(now) {
-                TokenState::Active => 0,
-                TokenState::Revoked => 1,
-                TokenState::Expired => 2,
-            }),
             SortedBy::Key => tokens.sort_by(|one, other| one.token.kid.cmp(&other.token.kid)),
         }
         if self.reverse {
@@ -159,8 +175,8 @@ impl ListOptions {
         let filter = self.of.filter();
         match (self.active, self.expired, self.revoked) {
             (true, ..) => active(filter, now),
-            (_, true, _) => TokenFilter { expires_by: Some(now), revoked: Some(false), ..filter },
-            (.., true) => TokenFilter { revoked: Some(true), ..filter },
+            (_, true, _) => expired(filter, now),
+            (.., true) => revoked(filter),
             _ => filter,
         }
     }
@@ -169,6 +185,14 @@ impl ListOptions {
 /// Selects the valid tokens of a filter.
 pub(crate) fn active(filter: TokenFilter, now: Timestamp) -> TokenFilter {
     TokenFilter { expires_after: Some(now), revoked: Some(false), ..filter }
+}
+
+fn expired(filter: TokenFilter, now: Timestamp) -> TokenFilter {
+    TokenFilter { expires_by: Some(now), revoked: Some(false), ..filter }
+}
+
+fn revoked(filter: TokenFilter) -> TokenFilter {
+    TokenFilter { revoked: Some(true), ..filter }
 }
 
 /// The matching tokens, after a check that the store or the configuration knows the filter's names.
@@ -201,69 +225,120 @@ pub(crate) fn print(
 ) -> Outcome<u64> {
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
+        let order = listing.order;
         let most = listing.limit.of(listing.format).unwrap_or(u64::MAX);
-        let mut pages = Pages { now, listing, printed: 0, kept: Vec::new(), tally: Tally::default() };
-        let mut last: Option<TokenRecord> = None;
-        let mut read = 0;
+        let mut tokens = Tokens::new(&store, order.lists(filter, now), order);
+        let mut pages = Pages { now, format: listing.format, printed: 0, tally: Tally::default() };
         let mut unlisted = Unlisted::of(config, now);
         loop {
-            let wanted = u32::try_from(most - read).unwrap_or(PAGE).min(PAGE);
-            let page = store.tokens_after(filter, last.as_ref(), wanted).await;
-            let page = page.map_err(|error| refused(&error))?;
-            if page.is_empty() && read == 0 {
+            let wanted = u32::try_from(most - pages.printed).unwrap_or(PAGE).min(PAGE);
+            let page = tokens.next(wanted).await?;
+            if page.is_empty() && pages.printed == 0 {
                 known::filter(&store, config, filter).await?;
             }
-            read += page.len() as u64;
             let is_last = page.len() < wanted as usize;
-            last = page.last().map(|listed| listed.token.clone());
             page.iter().for_each(|listed| unlisted.meet(listed));
-            pages.add(page)?;
+            pages.write(&page)?;
             if output::is_closed() {
-                return Ok(read);
+                return Ok(pages.printed);
             }
-            if is_last || read == most {
+            if is_last || pages.printed == most {
+                let printed = pages.printed;
                 pages.end()?;
                 unlisted.warn();
-                let full = last.filter(|_| !is_last);
-                return match full {
-                    Some(last) => tell_the_rest(&store, filter, &last, read).await.map(|()| read),
-                    None => Ok(read),
-                };
+                if !is_last {
+                    tell_the_rest(&mut tokens, printed).await?;
+                }
+                return Ok(printed);
             }
         }
     })
 }
 
-/// Writes pages as they are read, or at the end if they have to be sorted.
+/// The matching tokens, in their order.
+struct Tokens<'a> {
+    store: &'a Store,
+    order: Order,
+    /// What is left to read of the store.
+    lists: VecDeque<TokenFilter>,
+    /// The last token that was read of the first of these lists.
+    last: Option<TokenRecord>,
+    /// All tokens, if they were sorted in memory.
+    sorted: Option<std::vec::IntoIter<ListedToken>>,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(store: &'a Store, lists: Vec<TokenFilter>, order: Order) -> Self {
+        Self { store, order, lists: lists.into(), last: None, sorted: None }
+    }
+
+    /// The next tokens: fewer than `most` only at the end.
+    async fn next(&mut self, most: u32) -> Outcome<Vec<ListedToken>> {
+        if self.order.is_of_store() {
+            return self.read(most).await;
+        }
+        if self.sorted.is_none() {
+            self.sorted = Some(self.all_sorted().await?.into_iter());
+        }
+        Ok(self.sorted.iter_mut().flatten().take(most as usize).collect())
+    }
+
+    async fn all_sorted(&mut self) -> Outcome<Vec<ListedToken>> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.read(PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            all.extend(page);
+            if all.len() > MOST_SORTED as usize {
+                return Err(Problem::usage(format!(
+                    "more than {MOST_SORTED} tokens match, too many to sort by this column"
+                ))
+                .help("sort by `expires` or `state`, or name a service or a state"));
+            }
+            if is_last {
+                self.order.sort(&mut all);
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The next tokens in the order of the store.
+    async fn read(&mut self, most: u32) -> Outcome<Vec<ListedToken>> {
+        // In memory, the direction is that of the column, and not of the store.
+        let from_end = self.order.reverse && self.order.is_of_store();
+        let mut found = Vec::new();
+        while let Some(filter) = self.lists.front() {
+            let wanted = most.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            if wanted == 0 {
+                break;
+            }
+            let page = match from_end {
+                false => self.store.tokens_after(filter, self.last.as_ref(), wanted).await,
+                true => self.store.tokens_before(filter, self.last.as_ref(), wanted).await,
+            };
+            let page = page.map_err(|error| refused(&error))?;
+            self.last = page.last().map(|listed| listed.token.clone());
+            if page.len() < wanted as usize {
+                self.lists.pop_front();
+                self.last = None;
+            }
+            found.extend(page);
+        }
+        Ok(found)
+    }
+}
+
+/// Writes pages as they are read.
 struct Pages {
     now: Timestamp,
-    listing: Listing,
+    format: Format,
     printed: u64,
-    /// The tokens to sort.
-    kept: Vec<ListedToken>,
     tally: Tally,
 }
 
 impl Pages {
-    fn add(&mut self, page: Vec<ListedToken>) -> Outcome<()> {
-        if self.listing.order.is_natural() {
-            return self.write(&page);
-        }
-        self.kept.extend(page);
-        if self.kept.len() > MOST_SORTED {
-            return Err(Problem::usage(format!("more than {MOST_SORTED} tokens match, too many to sort"))
-                .help("name a service or a state, or pass `--limit`"));
-        }
-        Ok(())
-    }
-
-    fn end(mut self) -> Outcome<()> {
-        let mut kept = std::mem::take(&mut self.kept);
-        if !self.listing.order.is_natural() {
-            self.listing.order.sort(&mut kept, self.now);
-            self.write(&kept)?;
-        }
-        match self.listing.format {
+    fn end(self) -> Outcome<()> {
+        match self.format {
             Format::Json => output::result("]"),
             Format::Text => {
                 self.tally.tell("token", "tokens");
@@ -275,7 +350,7 @@ impl Pages {
     fn write(&mut self, tokens: &[ListedToken]) -> Outcome<()> {
         let is_first = self.printed == 0;
         self.printed += tokens.len() as u64;
-        match self.listing.format {
+        match self.format {
             Format::Json => {
                 let mut text = String::new();
                 for (place, listed) in tokens.iter().enumerate() {
@@ -298,16 +373,15 @@ impl Pages {
 }
 
 /// Notes how many tokens are beyond the limit.
-async fn tell_the_rest(store: &Store, filter: &TokenFilter, last: &TokenRecord, printed: u64) -> Outcome<()> {
-    let rest = store.tokens_after(filter, Some(last), MOST_COUNTED + 1).await;
-    let rest = rest.map_err(|error| refused(&error))?.len() as u64;
-    let tokens = if rest == 1 { "token matches" } else { "tokens match" };
+async fn tell_the_rest(tokens: &mut Tokens<'_>, printed: u64) -> Outcome<()> {
+    let rest = tokens.next(MOST_COUNTED + 1).await?.len() as u64;
+    let matching = if rest == 1 { "token matches" } else { "tokens match" };
     match rest {
         0 => {}
         rest if rest > u64::from(MOST_COUNTED) => output::note(&format!(
             "more than {MOST_COUNTED} more tokens match; name a service or a state, or pass a larger `--limit`"
         )),
-        rest => output::note(&format!("{rest} more {tokens}; `--limit {}` lists all", printed + rest)),
+        rest => output::note(&format!("{rest} more {matching}; `--limit {}` lists all", printed + rest)),
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::store::{self, StoreAndConfig, refused};
 const EXAMPLES: &str = "\
 Examples:
   service-token verifiers
+  service-token verifiers --sort state
   service-token verifiers --format json
 
 Exit codes: 0 done, 2 usage, 4 the store cannot be used, 9 an unknown issuer.";
@@ -35,9 +36,41 @@ pub(crate) struct VerifiersOptions {
     /// Only verifiers of this issuer's tokens
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
+    /// Sort by this column
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
+    sort: SortedBy,
+    /// Sort in the opposite direction
+    #[arg(long)]
+    reverse: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The columns that sort verifiers.
+#[derive(Copy, Clone, Debug, Default, clap::ValueEnum)]
+enum SortedBy {
+    /// By issuer and name
+    #[default]
+    Verifier,
+    /// Silent, lagging, then running
+    State,
+    /// The oldest report first
+    Age,
+}
+
+impl SortedBy {
+    fn sort(self, verifiers: &mut [Judged]) {
+        match self {
+            Self::Verifier => {}
+            Self::State => verifiers.sort_by_key(|judged| match judged.state {
+                "silent" => 0,
+                "lagging" => 1,
+                _ => 2,
+            }),
+            Self::Age => verifiers.sort_by_key(|judged| judged.report.last_seen),
+        }
+    }
 }
 
 /// One verifier, and what its report means now.
@@ -51,7 +84,7 @@ pub(super) struct Judged {
 pub(crate) fn run(options: &VerifiersOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
     let now = store::now();
-    let verifiers = store::run(async {
+    let mut verifiers = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
         let mut verifiers = Vec::new();
         for (issuer, journal) in journals(&store, config.as_ref(), options.issuer.as_deref()).await? {
@@ -59,6 +92,10 @@ pub(crate) fn run(options: &VerifiersOptions) -> Outcome<Exit> {
         }
         Ok(verifiers)
     })?;
+    options.sort.sort(&mut verifiers);
+    if options.reverse {
+        verifiers.reverse();
+    }
     if verifiers.is_empty() {
         output::note("no verifier has reported; a service reports with a `KeyReporter`");
     }

@@ -44,6 +44,28 @@ fn unreachable_store_has_its_own_exit_code_in_each_command() {
 }
 
 #[test]
+fn each_command_without_a_format_is_named_beside_the_errors_as_json() {
+    let page = |name: &str| {
+        let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src");
+        std::fs::read_to_string(guide.join(name)).unwrap()
+    };
+    // A test compares this table with the program.
+    let options = page("operations/configuration.md");
+    let options = options.split_once("| command | options |").unwrap().1.split_once("\n\n").unwrap().0;
+    let without = options.lines().filter(|row| row.starts_with("| `") && !row.contains("`--format`"));
+    let without: Vec<_> = without.map(|row| row.split('`').nth(1).unwrap()).collect();
+    let exceptions = page("reference/exit-codes.md");
+    let exceptions = exceptions.split_once("These commands have no `--format`").unwrap().1;
+    let exceptions = exceptions.split_once("\n\n`verify`").unwrap().0;
+    let named = exceptions.lines().filter(|line| line.starts_with("- "));
+    let named = named.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let (mut without, mut named): (Vec<_>, Vec<_>) = (without, named.collect());
+    without.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(without, named);
+}
+
+#[test]
 fn expiring_distinguishes_some_none_and_cannot_tell() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);

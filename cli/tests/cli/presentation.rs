@@ -9,6 +9,7 @@ use service_only_store::{NewRevocation, RevocationTarget, TokenRecord};
 
 use crate::sandbox::Sandbox;
 use crate::store::{change, sandboxes};
+use crate::store_trouble::meddle;
 
 pub(crate) const KID: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
@@ -114,8 +115,44 @@ fn list_is_sorted_by_the_named_column() {
         assert_eq!(services(&["--reverse"]), ["orders", "inventory", tenant, "mail"]);
         assert_eq!(services(&["--sort", "service"]), ["inventory", "mail", "orders", tenant]);
         assert_eq!(services(&["--sort", "state"]), ["inventory", "orders", tenant, "mail"]);
-        assert_eq!(services(&["--sort", "issued", "--limit", "2", "--reverse"]), [tenant, "mail"]);
+        assert_eq!(services(&["--sort", "issued", "--limit", "2", "--reverse"]), ["orders", "inventory"]);
         assert_eq!(services(&["--sort", "key"]).len(), 4);
+    }
+}
+
+#[test]
+fn limit_of_a_sorted_list_ends_the_whole_order_and_not_the_tokens_that_expire_first() {
+    for sandbox in sandboxes() {
+        fill(&sandbox);
+        let services = |options: &[&str]| {
+            let ran = sandbox.run(&[&["list", "--limit", "2", "--format", "json"], options].concat()).done();
+            let names = ran.json();
+            let names = names.as_array().unwrap().iter().map(|token| token["service"].as_str().unwrap());
+            assert!(ran.stderr.contains("2 more tokens match; `--limit 4` lists all"), "{}", ran.stderr);
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let tenant = "tenant-deletion-orchestrator";
+        assert_eq!(services(&["--sort", "service"]), ["inventory", "mail"]);
+        assert_eq!(services(&["--sort", "service", "--reverse"]), [tenant, "orders"]);
+        assert_eq!(services(&["--sort", "state"]), ["inventory", "orders"]);
+        assert_eq!(services(&["--sort", "state", "--reverse"]), ["mail", tenant]);
+        assert_eq!(services(&["--reverse"]), ["orders", "inventory"]);
+    }
+}
+
+#[tokio::test]
+async fn any_number_of_tokens_is_sorted_by_expiry_or_state_and_a_limited_number_by_another_column() {
+    let sandbox = crate::store::with_store("sqlite:tokens.db");
+    let many = "INSERT INTO service_only_tokens (issuer, jti, service, kid, issued_at, expires_at, minted_at)
+        WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 50000)
+        SELECT 'bakery-auth', 'j' || n, 'orders', 'k', 0, unixepoch() + 900000 + n, 0 FROM numbers";
+    meddle(&sandbox, many).await.close().await;
+    let message = sandbox.run(&["list", "--sort", "issued"]).refused();
+    assert!(message.contains("more than 50000 tokens match"), "{message}");
+    sandbox.run(&["list", "--sort", "issued", "--expired"]).done();
+    for options in [&["--reverse"][..], &["--sort", "state"], &["--sort", "state", "--reverse"]] {
+        let ran = sandbox.run(&[&["list", "--limit", "1"], options].concat()).done();
+        assert!(ran.stderr.contains("more than 10000 more tokens match"), "{}", ran.stderr);
     }
 }
 

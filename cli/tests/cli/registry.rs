@@ -129,7 +129,18 @@ fn minting_and_revoking_prune_what_expired_long_ago_unless_it_is_kept_forever() 
 fn store_init_creates_a_store_and_keeps_the_content_of_one() {
     let file = naming_store("sqlite:tokens.db");
     assert!(file.run(&["list"]).unavailable().contains("`service-token store init` creates one"));
+    let outcome = |options: &[&str]| {
+        let ran = file.run(&[&["store", "init", "--format", "json"], options].concat()).done().json();
+        assert_eq!(ran["store"], "sqlite:tokens.db");
+        assert_eq!(ran["dry_run"], !options.is_empty());
+        ran["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(outcome(&["--dry-run"]), "created");
+    assert!(!file.path("tokens.db").exists());
     assert_eq!(file.run(&["store", "init"]).done().line(), "sqlite:tokens.db");
+    assert_eq!((outcome(&["--dry-run"]), outcome(&[])), ("kept".to_owned(), "kept".to_owned()));
+    let absent = file.run(&["store", "init", "--store", "sqlite:.", "--format", "json"]);
+    assert!(absent.code == 4 && absent.stderr.starts_with("{\"error\":"), "{}", absent.stderr);
     #[cfg(unix)]
     assert_eq!(file.mode("tokens.db"), 0o600);
     for sandbox in sandboxes().into_iter().chain([file]) {

@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 use crate::store::{mint, naming_store, states, with_store};
 
 /// Another program's connection to the store of a sandbox, after a statement of its own.
-async fn meddle(sandbox: &Sandbox, statement: &'static str) -> SqlitePool {
+pub(crate) async fn meddle(sandbox: &Sandbox, statement: &'static str) -> SqlitePool {
     let options = SqliteConnectOptions::new().filename(sandbox.path("tokens.db"));
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     sqlx::raw_sql(statement).execute(&pool).await.unwrap();

@@ -1,12 +1,13 @@
 //! `service-token store init`: creates the store, or upgrades the store of an older program.
 
 use clap::Args;
+use serde_json::json;
 use service_only_store::{Store, StoreError};
 
 use crate::change::DryRun;
 use crate::escape;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Format};
 use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig};
 
@@ -14,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   service-token store init
   service-token store init --store postgres://operator@db/tokens
+  service-token store init --format json
 
 Exit codes: 0 there is a store, 2 usage, 4 it cannot be created.";
 
@@ -29,30 +31,71 @@ pub(crate) struct InitOptions {
     dry_run: DryRun,
     #[command(flatten)]
     store: StoreAndConfig,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
     let (url, _) = options.store.find()?;
-    if options.dry_run.dry_run {
-        return preview(&url);
+    let found = Found::at(&url)?;
+    let dry_run = options.dry_run.dry_run;
+    let place = match dry_run {
+        true => found.place().to_owned(),
+        false => store::work(Store::create(&url))?.place().to_owned(),
+    };
+    match options.format {
+        Format::Json => {
+            output::json(&json!({ "dry_run": dry_run, "store": place, "outcome": found.outcome() }))?
+        }
+        Format::Text if dry_run => output::result(&escape::one_line(&found.sentence()))?,
+        Format::Text => output::result(&place)?,
     }
-    let store = store::work(Store::create(&url))?;
-    output::result(store.place())?;
     Ok(Exit::Done)
 }
 
-/// Tells what is there. Missing indexes and tables of the same schema version are added too, and not told here.
-fn preview(url: &str) -> Outcome<Exit> {
-    let opened = store::run(async { Ok(Store::open(url).await) })?;
-    let line = match opened {
-        Ok(store) => format!("`{}` is a store already, and keeps its content", store.place()),
-        Err(StoreError::Missing { place }) => format!("would create `{place}` with its tables"),
-        Err(StoreError::Empty { place }) => format!("would create the tables of `{place}`"),
-        Err(StoreError::Older { place, found, known }) => {
-            format!("would upgrade the tables of `{place}` from schema {found} to {known}")
+/// What is at the address before. Missing indexes and tables of the same schema version are added too, and not told.
+enum Found {
+    Store(String),
+    Nothing(String),
+    NoTables(String),
+    Older { place: String, found: i64, known: i64 },
+}
+
+impl Found {
+    fn at(url: &str) -> Outcome<Self> {
+        match store::run(async { Ok(Store::open(url).await) })? {
+            Ok(store) => Ok(Self::Store(store.place().to_owned())),
+            Err(StoreError::Missing { place }) => Ok(Self::Nothing(place)),
+            Err(StoreError::Empty { place }) => Ok(Self::NoTables(place)),
+            Err(StoreError::Older { place, found, known }) => Ok(Self::Older { place, found, known }),
+            Err(error) => Err(store::refused(&error)),
         }
-        Err(error) => return Err(store::refused(&error)),
-    };
-    output::result(&escape::one_line(&line))?;
-    Ok(Exit::Done)
+    }
+
+    fn place(&self) -> &str {
+        match self {
+            Self::Store(place) | Self::Nothing(place) | Self::NoTables(place) => place,
+            Self::Older { place, .. } => place,
+        }
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "kept",
+            Self::Nothing(_) | Self::NoTables(_) => "created",
+            Self::Older { .. } => "upgraded",
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::Store(place) => format!("`{place}` is a store already, and keeps its content"),
+            Self::Nothing(place) => format!("would create `{place}` with its tables"),
+            Self::NoTables(place) => format!("would create the tables of `{place}`"),
+            Self::Older { place, found, known } => {
+                format!("would upgrade the tables of `{place}` from schema {found} to {known}")
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use service_only::clock::{Clock as _, SystemClock};
 
 use super::{KID, fill};
-use crate::audit_log::write_log;
+use crate::audit_log::{sealed, write_log};
 use crate::endpoints::TABLE;
 use crate::sandbox::{Ran, Sandbox};
 use crate::store::with_store;
@@ -75,6 +75,7 @@ fn at_work() -> Sandbox {
     sandbox.run(&["generate", "orders", "--no-store", "--out-dir", "tokens"]).done();
     sandbox.write("routes.json", TABLE);
     write_log(&sandbox);
+    sealed(&sandbox);
     let ago = SystemClock.now().minus(Duration::from_secs(3 * 3600 + 60));
     sandbox.write(
         "recent.jsonl",
@@ -116,7 +117,8 @@ const FIXED: [&str; 5] = [
     "c0ffee00-91a3-4a43-9a64-5f8e6f0c7a11",
 ];
 
-/// Every command but those whose output is a script or a page. Those that need a server show how they end without it.
+/// Every command but those whose output is a script or a page. Those that serve, and `attack`, show how they end without
+/// a server: the counts of a complete attack change with each new class.
 const STEPS: &[(&[&str], Input)] = &[
     (&["list"], Input::Nothing),
     (&["list", "--sort", "service", "--limit", "2"], Input::Nothing),
@@ -140,6 +142,8 @@ const STEPS: &[(&[&str], Input)] = &[
     (&["unrevoke", "1", "--reason", "found in no log after all"], Input::Nothing),
     (&["revocations", "--sort", "state"], Input::Nothing),
     (&["generate", "--all", "--out-dir", "new"], Input::Nothing),
+    (&["show", "-"], Input::Minted),
+    (&["revoke", "-", "--reason", "seen in a log", "--dry-run"], Input::Minted),
     (&["renew", "--out-dir", "tokens"], Input::Nothing),
     (&["rotate"], Input::Nothing),
     (&["jwks"], Input::Nothing),
@@ -193,11 +197,37 @@ const STEPS: &[(&[&str], Input)] = &[
     (&["audit", "verify", "audit.jsonl"], Input::Nothing),
     (&["lst"], Input::Nothing),
     (&["list", "--service", "order"], Input::Nothing),
+    (&["list", "--sort", "state", "--reverse", "--limit", "2"], Input::Nothing),
+    (&["keys", "--sort", "kid"], Input::Nothing),
+    (&["store", "init", "--store", "sqlite:moved.db", "--format", "json"], Input::Nothing),
+    (&["store", "move", "--to", "sqlite:moved.db"], Input::Nothing),
+    (&["revoke", "-", "--reason", "seen in a log"], Input::Minted),
+    (&["audit", "tail", "audit.jsonl", "--once", "--lines", "2"], Input::Nothing),
+    (&["audit", "checkpoint", "absent.jsonl"], Input::Nothing),
+    (
+        &[
+            "audit",
+            "prove",
+            "RECORD",
+            "--audit",
+            "sealed.jsonl",
+            "--key",
+            "audit.key.pub",
+            "--out",
+            "evidence",
+        ],
+        Input::Nothing,
+    ),
+    (&["audit", "check", "evidence.proof", "evidence.record", "--key", "audit.key.pub"], Input::Nothing),
+    (&["audit", "export", "static", "--audit", "sealed.jsonl", "--key", "audit.key.pub"], Input::Nothing),
+    (&["dashboard", "audit.jsonl", "--listen", "nowhere"], Input::Nothing),
 ];
 
 enum Input {
     Nothing,
     Token,
+    /// A token that a step before has registered.
+    Minted,
     Text(&'static str),
 }
 
@@ -208,14 +238,22 @@ fn output_of_every_command_fits_the_terminal() {
         let token = sandbox.read("tokens/orders.token");
         let kid = sandbox.feed(&["inspect", "--format", "json", "-"], &token).done().json();
         let kid = kid["header"]["kid"].as_str().unwrap().to_owned();
+        let first = sandbox.read("sealed.jsonl").lines().next().unwrap().to_owned();
+        let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let record = first["id"].as_str().unwrap().to_owned();
         let mut all = String::new();
         for (arguments, input) in STEPS {
             let stdin = match input {
                 Input::Nothing => "",
                 Input::Token => &token,
+                Input::Minted => &sandbox.read("new/orders.token"),
                 Input::Text(text) => text,
             };
-            let ran = run(&sandbox, width, arguments, stdin);
+            let named: Vec<_> = arguments
+                .iter()
+                .map(|argument| if *argument == "RECORD" { record.as_str() } else { argument })
+                .collect();
+            let ran = run(&sandbox, width, &named, stdin);
             let _ = writeln!(all, "$ service-token {}  (exit code {})", arguments.join(" "), ran.code);
             let _ = writeln!(all, "{}{}", ran.stdout, ran.stderr);
             // A record of the audit log is one line, however long it is.
