@@ -94,11 +94,15 @@ fn summary(record: &Record<'_>) -> String {
         },
     };
     let from = record.client_address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
+    let peer =
+        record.peer.as_deref().map(|peer| format!(" over a connection of `{peer}`")).unwrap_or_default();
+    let proof = record.proof.as_deref().map(|proof| format!(" with the proof `{proof}`")).unwrap_or_default();
+    let who = format!("{who}{from}{peer}{proof}");
     match record.code.as_deref() {
-        None if record.is_allowed() => format!("{who}{from} was admitted to `{endpoint}`"),
+        None if record.is_allowed() => format!("{who} was admitted to `{endpoint}`"),
         code => {
             let code = code.unwrap_or("no code");
-            format!("{who}{from} was refused by `{endpoint}` with {} `{code}`", record.status)
+            format!("{who} was refused by `{endpoint}` with {} `{code}`", record.status)
         }
     }
 }

@@ -9,7 +9,10 @@ use service_only::clock::Timestamp;
 use service_only::routes::RouteTable;
 use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, PolicyChange, WhatIf};
 use service_only_evidence::read::{Place, Record};
-use service_only_store::{ListedToken, RevocationRecord, Store, TokenFilter, TokenState};
+use service_only_store::{
+    ListedToken, NewRevocation, PastRevocation, RevocationRecord, RevocationTarget, Store, TokenFilter,
+    TokenRecord, TokenState, Undoing,
+};
 
 use super::files;
 use crate::commands::endpoints;
@@ -30,6 +33,9 @@ Examples:
   service-token explain 019b76da-0c1e-7a52-8b6e-2f7c0d9e4a11 --audit audit.jsonl*
   curl -s https://stock/reserve | service-token explain - --audit audit.jsonl --endpoints stock.json
   service-token explain --what-if --service billing --endpoint stock::reserve --endpoints stock.json";
+
+/// Past revocations that are read at once.
+const PAGE: u32 = 1_000;
 
 /// The options for a call that was never made. They mean nothing beside an id.
 const WHAT_IF: [&str; 6] = ["what_if", "service", "endpoint", "issuer", "role", "scope"];
@@ -222,15 +228,34 @@ fn text(found: &Found, token: Option<&Value>, policies: &[WhatIf]) -> String {
                 member(revocation, "revoked_by"),
                 member(revocation, "reason")
             ));
+            if revocation.get("undone_at").is_some() {
+                add(format!(
+                    "  {:<13} at {} by {}: {}",
+                    "undone",
+                    member(revocation, "undone_at"),
+                    member(revocation, "undone_by"),
+                    member(revocation, "undone_reason")
+                ));
+            }
         }
     }
     for policy in policies {
-        let change = match found.compared(policy) {
-            PolicyChange::Same => ", which is the policy that decided",
-            PolicyChange::Changed => "; the policy has changed since the decision",
-            _ => "; the record does not tell whether it has changed",
-        };
-        add(format!("\nThe policy of `{}` now{change}:", policy.endpoint));
+        let endpoint = &policy.endpoint;
+        add(match found.compared(policy) {
+            // One of several tables may be that of the release that decided.
+            PolicyChange::Same if policies.len() > 1 => {
+                format!("\nThe policy that decided, of `{endpoint}`:")
+            }
+            PolicyChange::Same => {
+                format!("\nThe policy of `{endpoint}` now, which is the policy that decided:")
+            }
+            PolicyChange::Changed => {
+                format!("\nThe policy of `{endpoint}` now; the policy has changed since the decision:")
+            }
+            _ => {
+                format!("\nThe policy of `{endpoint}` now; the record does not tell whether it has changed:")
+            }
+        });
         requirements(policy).into_iter().for_each(&mut add);
     }
     text
@@ -314,29 +339,79 @@ pub(crate) async fn token_now(store: &Store, found: &Found) -> Outcome<Option<Va
     let mut revocations = Vec::new();
     for number in &listed.revocations {
         let next = store.revocations_since(number.saturating_sub(1), 1).await;
-        revocations.extend(next.map_err(|error| refused(&error))?);
+        // Another revocation is the next one if this one was undone since the token was read.
+        let record = next.map_err(|error| refused(&error))?.into_iter().find(|next| next.sequence == *number);
+        revocations.extend(record.map(|record| Revocation { made: record.revocation, undone: None }));
     }
+    revocations.extend(past(store, &listed.token).await?);
     Ok(Some(described(listed, &revocations, found.at)))
 }
 
+/// A revocation that covers the token, or covered it once.
+struct Revocation {
+    made: NewRevocation,
+    undone: Option<Undoing>,
+}
+
+impl Revocation {
+    /// Whether it applied at that time. One that was replaced applied from its start: its replacement reaches further.
+    fn applied_at(&self, instant: Timestamp) -> bool {
+        self.made.revoked_at <= instant
+            && self.undone.as_ref().is_none_or(|undone| undone.undone_at > instant)
+    }
+
+    fn json(&self) -> Value {
+        let Self { made, undone } = self;
+        let mut json = json!({
+            "kind": store::columns(&made.target).0, "revoked_at": members::instant(made.revoked_at),
+            "revoked_by": made.revoked_by, "reason": made.reason,
+        });
+        if let (Some(undone), Some(json)) = (undone, json.as_object_mut()) {
+            json.insert("undone_at".to_owned(), members::instant(undone.undone_at).into());
+            json.insert("undone_by".to_owned(), undone.undone_by.clone().into());
+            json.insert("undone_reason".to_owned(), undone.reason.clone().into());
+        }
+        json
+    }
+}
+
+/// The revocations that covered the token until they were undone or replaced.
+async fn past(store: &Store, token: &TokenRecord) -> Outcome<Vec<Revocation>> {
+    let mut covering = Vec::new();
+    let mut last = 0;
+    loop {
+        let page = store.past_since(last, PAGE).await.map_err(|error| refused(&error))?;
+        let Some(end) = page.last() else { return Ok(covering) };
+        last = end.revoked.sequence;
+        for PastRevocation { revoked: RevocationRecord { revocation: made, .. }, undone, .. } in page {
+            if covers(&made, token) {
+                covering.push(Revocation { made, undone: undone.map(|(_, undone)| undone) });
+            }
+        }
+    }
+}
+
+fn covers(revocation: &NewRevocation, token: &TokenRecord) -> bool {
+    let of_target = match &revocation.target {
+        RevocationTarget::Token { jti, .. } => *jti == token.jti,
+        RevocationTarget::Service { service, issued_by } => {
+            *service == token.service && *issued_by >= token.issued_at
+        }
+        RevocationTarget::Key { kid } => *kid == token.kid,
+    };
+    of_target && revocation.issuer == token.issuer
+}
+
 /// The state of a token at the time of the decision and now.
-fn described(listed: &ListedToken, revocations: &[RevocationRecord], then: Timestamp) -> Value {
+fn described(listed: &ListedToken, revocations: &[Revocation], then: Timestamp) -> Value {
     let token = &listed.token;
-    let was_revoked = revocations.iter().any(|record| record.revocation.revoked_at <= then);
+    let was_revoked = revocations.iter().any(|revocation| revocation.applied_at(then));
     let state_then = match was_revoked {
         true => TokenState::Revoked,
         false if token.expires_at <= then => TokenState::Expired,
         false => TokenState::Active,
     };
-    let revocations: Vec<Value> = revocations
-        .iter()
-        .map(|RevocationRecord { revocation, .. }| {
-            json!({
-                "kind": store::columns(&revocation.target).0, "revoked_at": members::instant(revocation.revoked_at),
-                "revoked_by": revocation.revoked_by, "reason": revocation.reason,
-            })
-        })
-        .collect();
+    let revocations: Vec<Value> = revocations.iter().map(Revocation::json).collect();
     json!({
         "state_then": state_then.as_str(), "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
         "minted_at": members::instant(token.minted_at), "minted_by": token.minted_by,

@@ -193,12 +193,18 @@ pub(super) fn line(record: &Record<'_>, bytes: &[u8], format: Format) -> String 
         (Some(code), None) => format!(" {code}"),
         _ => String::new(),
     };
+    let sender = match (&record.proof, &record.peer) {
+        (Some(proof), Some(peer)) => format!(" ({proof}, {peer})"),
+        (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+        (None, None) => String::new(),
+    };
     let plain = escape::one_line;
     format!(
-        "{faint}{}{faint:#} {style}{decision} {}{style:#} {} {}{} {faint}{}{faint:#}",
+        "{faint}{}{faint:#} {style}{decision} {}{style:#} {}{} {}{} {faint}{}{faint:#}",
         plain(&record.time),
         record.status,
         plain(&who),
+        plain(&sender),
         plain(endpoint),
         plain(&reason),
         plain(&record.id),

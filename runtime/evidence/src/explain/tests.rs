@@ -23,6 +23,30 @@ fn refusal_is_explained_with_its_stages_and_both_values() {
 }
 
 #[test]
+fn summary_has_the_proof_and_the_certificate_of_the_connection() {
+    let summary = |members: &str| {
+        let text = REFUSED.replace(r#""duration_us""#, &format!(r#"{members}"duration_us""#));
+        Explanation::of(&Record::parse(text.as_bytes()).unwrap()).summary
+    };
+    let refused = "was refused by `tenants::delete_tenant` with 403 `service_not_allowed`";
+    assert_eq!(
+        summary(r#""proof":"mtls","peer":"spiffe://bakery.example/orders","#),
+        format!(
+            "the service `orders` from 10.0.0.7 over a connection of `spiffe://bakery.example/orders` with the proof `mtls` {refused}"
+        )
+    );
+    // A bearer token over mutual TLS, and a proof without a certificate.
+    assert_eq!(
+        summary(r#""peer":"gateway","#),
+        format!("the service `orders` from 10.0.0.7 over a connection of `gateway` {refused}")
+    );
+    assert_eq!(
+        summary(r#""proof":"dpop","#),
+        format!("the service `orders` from 10.0.0.7 with the proof `dpop` {refused}")
+    );
+}
+
+#[test]
 fn every_code_has_its_advice() {
     for code in Code::ALL {
         assert_ne!(advice(code.as_str()), advice("a code of the future"), "{}", code.as_str());

@@ -8,5 +8,6 @@
 
 mod day;
 mod peers;
+mod platform;
 mod sealed;
 mod speed;
