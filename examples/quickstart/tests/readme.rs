@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+use std::collections::BTreeSet;
+
 const README: &str = include_str!("../../../README.md");
 
 /// The code blocks of a page in one language, in order.
@@ -80,6 +82,30 @@ fn audit_record_of_the_guide_is_json_with_the_names_that_are_written() {
     for name in ["id", "time", "decision", "status", "code", "stage", "reason", "endpoint", "duration_us"] {
         assert!(record.contains(&format!("\"{name}\":")), "{name}");
     }
+}
+
+#[test]
+fn table_of_the_fields_of_a_record_has_all_members_and_no_other() {
+    let page = include_str!("../../../docs/src/audit.md");
+    let (_, section) = page.split_once("## Fields of a record").unwrap();
+    let rows = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let listed: BTreeSet<&str> = names.collect();
+    let source = include_str!("../../../runtime/src/audit/record.rs");
+    let (_, fields) = source.split_once("pub struct AuditRecord {").unwrap();
+    let (mut members, mut name) = (BTreeSet::new(), None);
+    for line in fields.split("\n}").next().unwrap().lines().map(str::trim) {
+        if let Some((_, rest)) = line.split_once("rename = \"") {
+            name = rest.split('"').next();
+        } else if line == "#[serde(skip)]" {
+            name = Some("");
+        } else if let Some(field) = line.strip_prefix("pub ") {
+            members.insert(name.take().unwrap_or(field.split(':').next().unwrap()));
+        }
+    }
+    members.remove("");
+    assert!(members.len() > 20, "{members:?}");
+    assert_eq!(listed, members);
 }
 
 /// All Rust code of the workspace, for looking up names of tests.
