@@ -18,7 +18,7 @@ pub(crate) struct CertificateOptions {
     /// Certificate chain of the service that may call, for mutual TLS. The tokens are bound to it
     #[arg(long, value_name = "FILE", requires_all = ["cert_key", "cacert"])]
     cert: Option<PathBuf>,
-    /// Private key of --cert
+    /// Private key of --cert. It has this name because --key signs the tokens
     #[arg(long, value_name = "FILE", requires = "cert")]
     cert_key: Option<PathBuf>,
     /// Private key of the authority in --cacert, to sign hostile certificates. Use an authority for tests
