@@ -28,6 +28,11 @@ impl Tree {
             _ => None,
         }
     }
+
+    /// Whether an object has a member of this name, also a repeated one.
+    pub(crate) fn has_member(&self, name: &str) -> bool {
+        matches!(self, Self::Object(members) if members.iter().any(|(own, _)| own == name))
+    }
 }
 
 impl<'de> Deserialize<'de> for Tree {

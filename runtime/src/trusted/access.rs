@@ -44,8 +44,13 @@ pub struct AccessTokens {
     named_by: Vec<Cow<'static, str>>,
     typ: Vec<Cow<'static, str>>,
     typ_may_be_absent: bool,
+    /// A token that breaks one of these belongs to a user of the provider (403). They come first: such a token lacks the
+    /// claims that the other rules read.
+    user: Vec<Rule>,
     /// A token that breaks one of these belongs to no machine (403).
     machine: Vec<Rule>,
+    /// A token that breaks one of these belongs to no user either.
+    neither: Vec<Rule>,
     /// A token that breaks one of these is not an access token for this issuer's services (401).
     access: Vec<Rule>,
     requires_jti: bool,
@@ -113,7 +118,9 @@ impl AccessTokens {
             // RFC 9068 section 2.1.
             typ: vec!["at+jwt".into(), "application/at+jwt".into()],
             typ_may_be_absent: false,
+            user: Vec::new(),
             machine: Vec::new(),
+            neither: Vec::new(),
             access: Vec::new(),
             requires_jti: false,
             audience: AudienceClaim::Aud,
@@ -214,6 +221,24 @@ impl AccessTokens {
         self
     }
 
+    /// A token without this claim belongs to a user. It is compared before all other claims.
+    pub(super) fn user_unless_present(mut self, claim: &'static str) -> Self {
+        self.user.push(Rule::Present(claim));
+        self
+    }
+
+    /// Adds a rule that every token of a machine meets. Other tokens get a 403.
+    pub(super) fn machines_only(mut self, rule: Rule) -> Self {
+        self.machine.push(rule);
+        self
+    }
+
+    /// Adds a rule that every token of a user meets. It restricts [`and_users`](Self::and_users), and marks no machine.
+    pub(super) fn users_only(mut self, rule: Rule) -> Self {
+        self.neither.push(rule);
+        self
+    }
+
     /// Adds a rule that every accepted token meets.
     pub(super) fn only(mut self, rule: Rule) -> Self {
         self.access.push(rule);
@@ -244,13 +269,20 @@ impl AccessTokens {
 
     /// Whether a token that is not a machine's belongs to a user that handlers may admit. It has no mark of a machine, and
     /// one of the claims that only users have, if the settings name some. A token with a part of the marks is neither: it may
-    /// belong to a machine that the provider does not mark completely.
+    /// belong to a machine that the provider does not mark completely. Settings without a mark separate no users.
     pub(super) fn is_user(&self, members: &Members) -> bool {
         let breaks = |rule: &Rule| rule.check(members).is_err();
+        let mut marks = self.machine.iter().filter(|rule| rule.is_mark()).peekable();
         let mut of_users = self.machine.iter().filter(|rule| matches!(rule, Rule::Absent(_))).peekable();
         self.admits_users
-            && self.machine.iter().filter(|rule| rule.is_mark()).all(breaks)
+            && marks.peek().is_some()
+            && marks.all(breaks)
             && (of_users.peek().is_none() || of_users.any(breaks))
+            && !self.neither.iter().any(breaks)
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.user.iter().chain(&self.machine).chain(&self.neither).chain(&self.access)
     }
 
     pub(super) const fn admits_users(&self) -> bool {
@@ -274,7 +306,7 @@ impl AccessTokens {
             |rule: &Rule| matches!(rule, Rule::Is(_, Expected::Text(value)) if value.is_empty());
         if named.iter().any(|name| name.is_empty())
             || self.typ.iter().any(is_blank)
-            || self.machine.iter().chain(&self.access).any(blank_value)
+            || self.rules().any(blank_value)
         {
             return Err(BuildError::EmptyAccessSetting);
         }
@@ -291,13 +323,7 @@ impl AccessTokens {
     /// The names of the claims that the settings read.
     fn claims(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.named_by.iter().map(|name| &**name).collect();
-        for rule in self.machine.iter().chain(&self.access) {
-            match rule {
-                Rule::Is(claim, _) | Rule::Absent(claim) => names.push(claim),
-                Rule::Equal { claim, other, .. } => names.extend([&**claim, other]),
-                Rule::Within(claim, ..) | Rule::IsOrAbsent(claim, _) => names.push(claim),
-            }
-        }
+        names.extend(self.rules().flat_map(Rule::claims));
         if let AudienceClaim::Claim(claim) = &self.audience {
             names.push(claim);
         }
@@ -347,14 +373,17 @@ impl AccessTokens {
 
     /// Reads the service that a token names, once it is known to be a machine's access token.
     pub(super) fn subject<'c>(&self, members: &'c Members) -> Result<Foreign<'c>, Denial> {
+        let not_a_machine =
+            |why| Denial::new(Code::NotService, format!("the token is not a machine's: {why}"));
+        for rule in &self.user {
+            rule.check(members).map_err(not_a_machine)?;
+        }
         for rule in &self.access {
             rule.check(members).map_err(|why| Denial::new(Code::BadClaimValue, why))?;
         }
         let subject = self.named(members)?;
         for rule in &self.machine {
-            rule.check(members).map_err(|why| {
-                Denial::new(Code::NotService, format!("the token is not a machine's: {why}"))
-            })?;
+            rule.check(members).map_err(not_a_machine)?;
         }
         let needs_name =
             self.only_named || self.names_or_roles && self.read_roles(members).iter().all(String::is_empty);

@@ -37,6 +37,10 @@ impl TrustedIssuer {
     /// The claim `typ` must be `Bearer` or `DPoP`, in any case, which excludes ID tokens (`ID`), refresh tokens and logout
     /// tokens. Scopes come from `scope`, roles from `realm_access.roles`.
     ///
+    /// With [`and_users`](Self::and_users), a token is a user's only if it has no `clientId`, and if its
+    /// `preferred_username` does not start with `service-account-`: both are claims of a service account, also of one whose
+    /// client does not write `client_id`.
+    ///
     /// Required in Keycloak: "Service account roles" of the client, with the client scope `service_account` (since 26.1); an
     /// audience mapper for this service. A client that an old version has created may write `clientId`: change the claim
     /// of its mapper "Client ID" to `client_id`.
@@ -55,6 +59,9 @@ impl TrustedIssuer {
             // `at+jwt` is an option of the client.
             .typ(["JWT", "at+jwt"])
             .roles_from([GrantClaim::RealmAccessRoles])
+            // A client of an old version writes `clientId`. Keycloak names the user of a service account after its client.
+            .users_only(Rule::Absent("clientId".into()))
+            .users_only(Rule::StartsNot("preferred_username", "service-account-"))
             .require_jti();
         Self::oauth_with(issuer, tokens)
     }
@@ -229,17 +236,20 @@ impl TrustedIssuer {
     /// service account of every customer of Google can obtain a token for the audience of this service.
     ///
     /// Google's access tokens are opaque, so services present ID tokens. A token belongs to a machine if `azp` equals
-    /// `sub`: the `azp` of a user's ID token is an OAuth client. A token without `email_verified: true` is refused.
+    /// `sub` or `email`: the `azp` of a user's ID token is an OAuth client. Google documents `azp` only for the metadata
+    /// server, where it is `sub`. In published tokens that were obtained with the key of an account, it is the e-mail
+    /// address. A token without `email_verified: true` is refused.
     ///
-    /// Required in Google Cloud: a token for the audience of this service, requested with `format=full` or
-    /// `includeEmail`.
+    /// Required in Google Cloud: a token for the audience of this service, requested with `format=full` from the metadata
+    /// server, or with `includeEmail` from `generateIdToken`. Without them, the token has no `email_verified`.
     ///
-    /// Source: Google Cloud, [Verify VM identity](https://cloud.google.com/compute/docs/instances/verifying-instance-identity)
-    /// and [Get an ID token](https://cloud.google.com/docs/authentication/get-id-token).
+    /// Source: Google Cloud, [Verify VM identity](https://cloud.google.com/compute/docs/instances/verifying-instance-identity),
+    /// [Get an ID token](https://cloud.google.com/docs/authentication/get-id-token) and
+    /// [`generateIdToken`](https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateIdToken).
     pub fn google_service_accounts() -> Self {
         let tokens = AccessTokens::named_by("sub")
             .only_named()
-            .machine_if_equal("azp", "sub")
+            .machines_only(Rule::EqualEither { claim: "azp", others: ["sub", "email"] })
             .only(Rule::Is("email_verified".into(), Expected::True))
             .typ(["JWT"])
             .scopes_from([]);
@@ -282,7 +292,7 @@ impl TrustedIssuer {
     ///
     /// `project_path`, `namespace_id`, `project_id` and `ref_path` of the token must be those of a pipeline, and
     /// `ref_protected` must be `true`. GitLab gives the path of a deleted or moved project to another one, and not its id. The
-    /// ID token of a user has none of these claims.
+    /// ID token of a user has none of these claims: a token without `project_path` gets a 403.
     ///
     /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag. GitLab 16.0
     /// or later, which writes `ref_path`.
@@ -292,6 +302,7 @@ impl TrustedIssuer {
     /// section "Token payload".
     pub fn gitlab_ci(instance: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("project_path")
+            .user_unless_present("project_path")
             .and_by("namespace_id")
             .and_by("project_id")
             .and_by("ref_path")
@@ -348,7 +359,8 @@ impl TrustedIssuer {
     /// a caller without a name is refused.
     ///
     /// `aws_account` within the claim `https://sts.amazonaws.com/` must be the account. IAM users and the root user are
-    /// refused, because a name must be the ARN of a role.
+    /// refused, because `sub` must be the ARN of a role. A session of a user of IAM Identity Center has the ARN of a role too.
+    /// It is refused because of `identity_store_user_id` or `identity_store_arn` within that claim.
     ///
     /// Required in AWS: outbound identity federation of the account, and `sts:GetWebIdentityToken` for the role, limited
     /// to the audience of this service.
@@ -357,9 +369,13 @@ impl TrustedIssuer {
     /// [Understanding token claims](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound_token_claims.html)
     /// of outbound identity federation.
     pub fn aws_iam(issuer: impl Into<String>, account: &str) -> Self {
+        let role = format!("arn:aws:iam::{account}:role/");
         let tokens = AccessTokens::named_by("sub")
             .only_named()
             .only(Rule::Within(STS, "aws_account", account.to_owned()))
+            .machines_only(Rule::Starts("sub", role.clone()))
+            .machines_only(Rule::AbsentWithin(STS, "identity_store_user_id"))
+            .machines_only(Rule::AbsentWithin(STS, "identity_store_arn"))
             .typ(["JWT"])
             .typ_may_be_absent()
             .scopes_from([])
@@ -370,7 +386,7 @@ impl TrustedIssuer {
             account,
             "its 12 digits",
         );
-        issuer.subjects = Some(("the ARN of an IAM role", format!("arn:aws:iam::{account}:role/")));
+        issuer.subjects = Some(("the ARN of an IAM role", role));
         issuer
     }
 

@@ -38,9 +38,22 @@ pub(super) enum Rule {
         other: Cow<'static, str>,
         suffix: &'static str,
     },
+    /// `claim` equals one of two others.
+    EqualEither {
+        claim: &'static str,
+        others: [&'static str; 2],
+    },
     Absent(Cow<'static, str>),
+    /// Present, with any value.
+    Present(&'static str),
+    /// A text that starts with this one.
+    Starts(&'static str, String),
+    /// Absent, or of another start.
+    StartsNot(&'static str, &'static str),
     /// A member of a claim that is an object.
     Within(&'static str, &'static str, String),
+    /// No member of this name in a claim that is an object.
+    AbsentWithin(&'static str, &'static str),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +67,24 @@ pub(super) enum Expected {
 }
 
 impl Rule {
-    /// Whether a token meets the rule only by a claim that it has.
+    /// Whether a token meets the rule only by a claim that it has, whose value the provider writes for machines alone.
     pub(super) fn is_mark(&self) -> bool {
-        matches!(self, Self::Is(..) | Self::Equal { .. } | Self::Within(..))
+        matches!(self, Self::Is(..) | Self::Equal { .. } | Self::EqualEither { .. } | Self::Within(..))
+    }
+
+    /// The claims that the rule reads.
+    pub(super) fn claims(&self) -> Vec<&str> {
+        match self {
+            Self::Is(claim, _) | Self::Absent(claim) => vec![&**claim],
+            Self::Equal { claim, other, .. } => vec![&**claim, &**other],
+            Self::EqualEither { claim, others: [one, other] } => vec![*claim, *one, *other],
+            Self::IsOrAbsent(claim, _)
+            | Self::Present(claim)
+            | Self::Starts(claim, _)
+            | Self::StartsNot(claim, _)
+            | Self::Within(claim, ..)
+            | Self::AbsentWithin(claim, _) => vec![*claim],
+        }
     }
 
     /// Compares the claim. An absent claim, and one of another type, fails.
@@ -109,9 +137,32 @@ impl Rule {
                     if suffix.is_empty() { String::new() } else { format!(", without `{suffix}`") }
                 )),
             },
+            Self::EqualEither { claim, others } => {
+                let own = members.text(claim).filter(|own| !own.is_empty());
+                if own.is_some_and(|own| others.iter().any(|other| members.text(other) == Some(own))) {
+                    return Ok(());
+                }
+                let [one, other] = others.map(|other| format!("`{other}` is {}", found(other)));
+                Err(format!("`{claim}` is {}, {one}, and {other}", found(claim)))
+            }
             Self::Absent(claim) => match members.get(claim) {
                 None => Ok(()),
                 Some(_) => Err(format!("it has the claim `{claim}`")),
+            },
+            Self::Present(claim) => match members.get(claim) {
+                Some(_) => Ok(()),
+                None => Err(format!("it has no claim `{claim}`")),
+            },
+            Self::Starts(claim, start) => match members.text(claim) {
+                Some(text) if text.starts_with(start) => Ok(()),
+                _ => Err(format!("`{claim}` is {}, expected `{start}…`", found(claim))),
+            },
+            Self::StartsNot(claim, start) => match members.get(claim) {
+                None => Ok(()),
+                Some(Tree::Text(text)) if !text.starts_with(start) => Ok(()),
+                Some(_) => {
+                    Err(format!("`{claim}` is {}, expected none that starts with `{start}`", found(claim)))
+                }
             },
             Self::Within(claim, member, value) => {
                 match members.get(claim).and_then(|object| object.member(member)) {
@@ -120,6 +171,12 @@ impl Rule {
                         Err(format!("`{claim}` is of `{}`, expected `{value}`", quoted(text)))
                     }
                     _ => Err(format!("`{claim}` has no `{member}`, expected `{value}`")),
+                }
+            }
+            Self::AbsentWithin(claim, member) => {
+                match members.get(claim).is_some_and(|object| object.has_member(member)) {
+                    false => Ok(()),
+                    true => Err(format!("`{claim}` has the member `{member}`")),
                 }
             }
         }
@@ -147,6 +204,11 @@ mod tests {
         let equal = |suffix| Rule::Equal { claim: "a".into(), other: "b".into(), suffix };
         let absent = Rule::Absent("a".into());
         let within = Rule::Within("object", "account", "7".to_owned());
+        let either_claim = Rule::EqualEither { claim: "a", others: ["b", "flag"] };
+        let present = Rule::Present("a");
+        let starts = Rule::Starts("a", "role/".to_owned());
+        let starts_not = Rule::StartsNot("a", "service-");
+        let absent_within = Rule::AbsentWithin("object", "user");
         for (rule, good, bad) in [
             (&text, vec![r#"{"a":"x"}"#], vec!["{}", r#"{"a":"X"}"#, r#"{"a":["x"]}"#, r#"{"b":"x"}"#]),
             (
@@ -192,6 +254,40 @@ mod tests {
                     r#"{"object":["7"]}"#,
                 ],
             ),
+            (
+                &either_claim,
+                vec![r#"{"a":"x","b":"x"}"#, r#"{"a":"x","b":"y","flag":"x"}"#, r#"{"a":"x","flag":"x"}"#],
+                vec![
+                    "{}",
+                    r#"{"a":"x"}"#,
+                    r#"{"b":"x","flag":"x"}"#,
+                    r#"{"a":"","b":"","flag":""}"#,
+                    r#"{"a":"x","b":"X","flag":"x "}"#,
+                    r#"{"a":["x"],"b":["x"]}"#,
+                ],
+            ),
+            (&present, vec![r#"{"a":"x"}"#, r#"{"a":null}"#], vec!["{}", r#"{"b":"x"}"#]),
+            (
+                &starts,
+                vec![r#"{"a":"role/x"}"#],
+                vec!["{}", r#"{"a":"Role/x"}"#, r#"{"a":" role/x"}"#, r#"{"a":["role/x"]}"#, r#"{"a":null}"#],
+            ),
+            (
+                &starts_not,
+                vec!["{}", r#"{"a":"anna"}"#, r#"{"a":"a-service-"}"#],
+                vec![r#"{"a":"service-"}"#, r#"{"a":"service-x"}"#, r#"{"a":["anna"]}"#, r#"{"a":null}"#],
+            ),
+            (
+                &absent_within,
+                vec!["{}", r#"{"object":{}}"#, r#"{"object":{"account":"7"}}"#, r#"{"user":"u"}"#],
+                vec![
+                    r#"{"object":{"user":"u"}}"#,
+                    r#"{"object":{"user":null}}"#,
+                    r#"{"object":{"user":["u"]}}"#,
+                    r#"{"object":{"account":"7","user":""}}"#,
+                    r#"{"object":{"user":"u","user":"v"}}"#,
+                ],
+            ),
         ] {
             for payload in good {
                 assert_eq!(check(rule, payload), Ok(()), "{rule:?} {payload}");
@@ -227,6 +323,27 @@ mod tests {
                 &Rule::Is("a".into(), Expected::OneOf(&["x", "y"])),
                 r#"{"a":"z"}"#,
                 "`a` is `z`, expected `x` or `y`",
+            ),
+            (
+                &Rule::EqualEither { claim: "a", others: ["b", "flag"] },
+                r#"{"a":"x","b":"y"}"#,
+                "`a` is `x`, `b` is `y`, and `flag` is absent",
+            ),
+            (&Rule::Present("a"), "{}", "it has no claim `a`"),
+            (
+                &Rule::Starts("a", "role/".to_owned()),
+                r#"{"a":"user/x"}"#,
+                "`a` is `user/x`, expected `role/…`",
+            ),
+            (
+                &Rule::StartsNot("a", "service-"),
+                r#"{"a":"service-x"}"#,
+                "`a` is `service-x`, expected none that starts with `service-`",
+            ),
+            (
+                &Rule::AbsentWithin("object", "user"),
+                r#"{"object":{"user":"u"}}"#,
+                "`object` has the member `user`",
             ),
         ] {
             assert_eq!(check(rule, payload), Err(reason.to_owned()), "{rule:?} {payload}");

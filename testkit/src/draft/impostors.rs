@@ -201,6 +201,11 @@ fn keycloak(machine: &TokenDraft, id: &str) -> Vec<Impostor> {
             user().claim("preferred_username", format!("service-account-{id}")).claim("clientId", id),
             NOT_SERVICE,
         ),
+        look_alike(
+            "a service account whose client writes `clientId`",
+            machine().without_claim("client_id").claim("clientId", id),
+            NOT_SERVICE,
+        ),
     ]
 }
 
@@ -328,6 +333,11 @@ fn google(machine: &TokenDraft) -> Vec<Impostor> {
         id_token("of a user", user().without_claim("azp").claim("nonce", "n1"), NOT_SERVICE),
         other_tenant(machine().claim("iss", "https://securetoken.google.com/bakery")),
         look_alike("a longer e-mail address", user().claim("email", longer), NOT_SERVICE),
+        look_alike(
+            "a user for whom the account has obtained the token",
+            machine().claim("azp", email).claim("email", "anna@bakery.example"),
+            NOT_SERVICE,
+        ),
         look_alike("`email_verified` as a text", machine().claim("email_verified", "true"), BAD_VALUE),
     ]
 }
@@ -385,8 +395,8 @@ fn gitlab(machine: &TokenDraft, project: &str) -> Vec<Impostor> {
     let user =
         || job().without_claim("project_path").without_claim("ref_path").without_claim("ref_protected");
     vec![
-        user_token("a login", user().claim("sub", "42"), BAD_VALUE),
-        id_token("of a user", user().claim("sub", "42").claim("nickname", "anna"), BAD_VALUE),
+        user_token("a login", user().claim("sub", "42"), NOT_SERVICE),
+        id_token("of a user", user().claim("sub", "42").claim("nickname", "anna"), NOT_SERVICE),
         other_tenant(job().claim("iss", "https://gitlab.mill.example")),
         look_alike("the other kind of ref", job().claim("ref_path", other_kind(&reference)), BAD_VALUE),
         look_alike(
@@ -440,9 +450,20 @@ fn aws(machine: &TokenDraft, name: &str) -> Vec<Impostor> {
     let account = Provider::AWS_ACCOUNT;
     let role = || machine.clone();
     let other_account = json!({"aws_account": "210987654321"});
+    let of_person = |member: &str| {
+        let mut claims = machine.held(sts).cloned().unwrap_or_default();
+        if let Some(claims) = claims.as_object_mut() {
+            claims.insert(member.to_owned(), format!("arn:aws:identitystore::{account}:x").into());
+        }
+        role().claim(sts, claims)
+    };
     let user = role().claim("sub", format!("arn:aws:iam::{account}:user/{name}"));
     vec![
-        user_token("an IAM user", user, BAD_VALUE),
+        user_token("an IAM user", user, NOT_SERVICE),
+        user_token("the root user", role().claim("sub", format!("arn:aws:iam::{account}:root")), NOT_SERVICE),
+        // The session has the ARN of the role, as that of a machine.
+        user_token("a user of IAM Identity Center", of_person("identity_store_user_id"), NOT_SERVICE),
+        user_token("a user of an identity store", of_person("identity_store_arn"), NOT_SERVICE),
         id_token("without the claims of STS", role().without_claim(sts), BAD_VALUE),
         other_tenant(role().claim("iss", "https://7c9e6679.tokens.sts.global.api.aws")),
         look_alike("a role of this name with a path", role().for_machine(&format!("mill/{name}")), BAD_VALUE),

@@ -279,8 +279,47 @@ fn claims_that_a_provider_writes_only_sometimes_decide_nothing() {
     assert_eq!(github, Ok(()));
 }
 
+/// Google documents `azp` for the metadata server only. In published tokens that were obtained with the key of an account, it
+/// is the e-mail address.
+#[test]
+fn a_token_that_was_obtained_with_the_key_of_a_google_account_is_the_accounts() {
+    let authority = authority(Provider::GoogleServiceAccounts);
+    let verifier = verifier(&authority, Provider::GoogleServiceAccounts);
+    let email = "billing@bakery.iam.gserviceaccount.com";
+    let token = || draft(&authority, Provider::GoogleServiceAccounts).claim("azp", email);
+    let code = |draft: TokenDraft| verifier.verify(&draft.token()).map_err(|denial| denial.code());
+    assert_eq!(code(token()).unwrap().service(), "billing");
+    for (changed, expected) in [
+        (token().claim("email", "anna@bakery.example"), Code::NotService),
+        (token().claim("email", email.to_uppercase()), Code::NotService),
+        (token().without_claim("email"), Code::NotService),
+        (token().without_claim("email_verified"), Code::BadClaimValue),
+        (token().claim("email_verified", false), Code::BadClaimValue),
+        (token().claim("sub", "108200000000000000002"), Code::BadClaimValue),
+    ] {
+        assert_eq!(code(changed).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn a_users_token_of_every_provider_gets_a_403_except_a_run_of_github() {
+    for &provider in Provider::ALL {
+        let authority = authority(provider);
+        let verifier = verifier(&authority, provider);
+        let expected = if provider == Provider::GitHubActions { 401 } else { 403 };
+        for impostor in authority.impostors(provider) {
+            if impostor.class() == Impersonation::User {
+                let denial = verifier.verify(&impostor.token()).unwrap_err();
+                assert_eq!(denial.status(), expected, "{provider:?} {impostor:?}");
+            }
+        }
+    }
+}
+
 /// Authentic tokens with a part of the marks of a machine, or without a claim that only users have.
-const NEITHER: [(Provider, &str); 10] = [
+const NEITHER: [(Provider, &str); 14] = [
+    (Provider::Keycloak, "a user whose name is that of the service account"),
+    (Provider::Keycloak, "a service account whose client writes `clientId`"),
     (Provider::Auth0, "the grant `password` of the client"),
     (Provider::EntraV1, "roles and certificate of the application, without `idtyp`"),
     (Provider::EntraV1, "`idtyp` of an application beside `scp`"),
@@ -291,6 +330,8 @@ const NEITHER: [(Provider, &str); 10] = [
     (Provider::Duende, "a login with the claims of the client"),
     (Provider::Duende, "the mark in capitals"),
     (Provider::Duende, "the mark as a boolean"),
+    (Provider::AwsIam, "an IAM user"),
+    (Provider::AwsIam, "a user of IAM Identity Center"),
 ];
 
 #[tokio::test]

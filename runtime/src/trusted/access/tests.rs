@@ -99,6 +99,23 @@ fn a_token_with_a_part_of_the_marks_belongs_to_no_user() {
     let one_mark = || AccessTokens::named_by("azp").machine_if_equal("sub", "azp");
     assert!(user(&one_mark().and_users(), json!({"azp": "web", "sub": "anna"})));
     assert!(!user(&one_mark(), json!({"azp": "web", "sub": "anna"})), "users are not admitted");
+    let named = one_mark().users_only(Rule::StartsNot("name", "service-account-")).and_users();
+    assert!(user(&named, json!({"azp": "web", "sub": "u1", "name": "anna"})));
+    assert!(!user(&named, json!({"azp": "web", "sub": "u1", "name": "service-account-web"})));
+    let without_marks = AccessTokens::named_by("sub").only_named().and_users();
+    assert!(!user(&without_marks, json!({"sub": "anna"})), "nothing separates users from machines");
+}
+
+#[test]
+fn a_token_without_the_claim_of_every_machine_is_a_users_before_its_other_claims_are_compared() {
+    let tokens = AccessTokens::named_by("project")
+        .user_unless_present("project")
+        .access_if("protected", "true")
+        .only_named();
+    assert_eq!(subject(&tokens, &json!({"sub": "42"})), Err(Code::NotService));
+    assert_eq!(subject(&tokens, &json!({"project": "a"})), Err(Code::BadClaimValue));
+    assert_eq!(subject(&tokens, &json!({"project": 7, "protected": "true"})), Err(Code::BadClaimType));
+    assert_eq!(subject(&tokens, &json!({"project": "a", "protected": "true"})), Ok("a".to_owned()));
 }
 
 #[test]
