@@ -17,6 +17,8 @@ mod tower;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod unfinished;
 
+#[cfg(feature = "aide")]
+pub use self::axum::security_schemes;
 #[cfg(feature = "axum")]
 pub use self::axum::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "tonic")]

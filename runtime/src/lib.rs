@@ -141,6 +141,8 @@ pub use service_only_macros::{callers, public, service_only, users_only};
 pub use crate::integration::ServiceOnlyLayer;
 #[cfg(feature = "tonic")]
 pub use crate::integration::VerifierLayer;
+#[cfg(feature = "aide")]
+pub use crate::integration::security_schemes;
 #[cfg(feature = "axum")]
 pub use crate::integration::{ClosedRouter, closed};
 #[cfg(feature = "remote")]

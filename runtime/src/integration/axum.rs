@@ -15,6 +15,8 @@ use axum::{
 use http::{HeaderValue, request::Parts};
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "aide")]
+pub use self::aide::security_schemes;
 pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},

@@ -2,10 +2,11 @@
 
 use aide::{
     axum::{ApiRouter, routing::get},
-    openapi::OpenApi,
+    openapi::{OpenApi, SecurityScheme},
+    transform::TransformOpenApi,
 };
 use serde_json::{Value, json};
-use service_only::{Caller, Claims, Identity, callers, public, service_only, users_only};
+use service_only::{Caller, Claims, Identity, callers, public, security_schemes, service_only, users_only};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
 #[service_only(services("billing"), scopes("orders:read"))]
@@ -31,7 +32,7 @@ async fn a_guarded_handler_is_an_operation_with_its_policy() {
         .api_route("/orders", get(list))
         .api_route("/count", get(count))
         .api_route("/healthz", get(healthz))
-        .finish_api(&mut document)
+        .finish_api_with(&mut document, security_schemes)
         .with_state(authority.verifier());
 
     let document: Value = serde_json::to_value(&document).unwrap();
@@ -42,6 +43,11 @@ async fn a_guarded_handler_is_an_operation_with_its_policy() {
     assert!(operation("/orders")["responses"]["403"].is_object());
     assert_eq!(operation("/count")["security"], json!([{ "serviceToken": [] }]));
     assert_eq!(operation("/healthz")["security"], json!([{}]));
+
+    let schemes = json!({
+        "serviceToken": {"bearerFormat": "JWT", "description": "A service token.", "scheme": "bearer", "type": "http"},
+    });
+    assert_eq!(document["components"]["securitySchemes"], schemes);
 
     let app = call(router).audit(authority.audit());
     assert_denied!(app.get("/orders").await, 401);
@@ -70,7 +76,7 @@ fn an_operation_for_users_has_a_requirement_of_its_own() {
     let _: axum::Router<service_only::Verifier> = ApiRouter::new()
         .api_route("/{tenant}", get(both))
         .api_route("/people", get(people))
-        .finish_api(&mut document);
+        .finish_api_with(&mut document, security_schemes);
     let document: Value = serde_json::to_value(&document).unwrap();
     let operation = |path: &str| document["paths"][path]["get"].clone();
     let both = operation("/{tenant}");
@@ -81,4 +87,47 @@ fn an_operation_for_users_has_a_requirement_of_its_own() {
     let people = operation("/people");
     assert_eq!(people["security"], json!([{ "userToken": ["orders:write"] }]));
     assert_eq!(people["x-service-only"], Value::Null);
+    assert_every_scheme_is_declared(&document);
+}
+
+#[test]
+fn each_scheme_that_an_operation_refers_to_is_declared_and_an_own_declaration_stays() {
+    let mut document = OpenApi::default();
+    let router: ApiRouter<service_only::Verifier> = ApiRouter::new().api_route("/both", get(anybody));
+    let _ = router.finish_api_with(&mut document, own);
+    let document: Value = serde_json::to_value(&document).unwrap();
+    assert_every_scheme_is_declared(&document);
+    assert_eq!(document["components"]["securitySchemes"]["userToken"]["description"], "From the login.");
+}
+
+fn own(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
+    let scheme = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: None,
+        description: Some("From the login.".to_owned()),
+        extensions: Default::default(),
+    };
+    security_schemes(api.security_scheme("userToken", scheme))
+}
+
+#[callers(users(roles("manager")), services("billing"))]
+async fn anybody() -> &'static str {
+    "anybody"
+}
+
+#[track_caller]
+fn assert_every_scheme_is_declared(document: &Value) {
+    let declared = document["components"]["securitySchemes"].as_object().unwrap();
+    let mut count = 0;
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            for need in operation["security"].as_array().unwrap() {
+                for scheme in need.as_object().unwrap().keys() {
+                    assert!(declared.contains_key(scheme), "{scheme}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 1, "{count}");
 }

@@ -3,7 +3,8 @@
 use aide::{
     OperationInput,
     generate::GenContext,
-    openapi::{Operation, Response},
+    openapi::{OpenApi, Operation, ReferenceOr, Response, SecurityScheme},
+    transform::TransformOpenApi,
 };
 use serde_json::{Map, Value, json};
 
@@ -13,10 +14,56 @@ use crate::{
     policy::Policy,
 };
 
-/// The name of the security scheme, as in the exports. The document declares the scheme: bearer tokens, format JWT.
+/// The name of the security scheme, as in the exports. [`security_schemes`] declares it.
 const SCHEME: &str = "serviceToken";
 /// The scheme of users' tokens.
 const USER_SCHEME: &str = "userToken";
+
+/// Declares the security schemes that the guarded operations of a document of aide refer to: bearer tokens with the format
+/// JWT. Pass it to `finish_api_with`. A scheme that you have declared yourself under one of these names stays.
+///
+/// ```
+/// use aide::{axum::{ApiRouter, routing::get}, openapi::OpenApi};
+/// use service_only::{Verifier, security_schemes, service_only};
+///
+/// #[service_only(services("billing"))]
+/// async fn list() -> &'static str {
+///     "orders"
+/// }
+///
+/// let mut document = OpenApi::default();
+/// let router: axum::Router<Verifier> =
+///     ApiRouter::new().api_route("/orders", get(list)).finish_api_with(&mut document, security_schemes);
+/// assert!(document.components.unwrap().security_schemes.contains_key("serviceToken"));
+/// ```
+pub fn security_schemes(mut api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
+    let document = api.inner_mut();
+    let has_users = has_users(document);
+    let schemes = &mut document.components.get_or_insert_default().security_schemes;
+    for (name, description, is_used) in
+        [(SCHEME, "A service token.", true), (USER_SCHEME, "A user's access token.", has_users)]
+    {
+        if is_used && !schemes.contains_key(name) {
+            schemes.insert(name.to_owned(), ReferenceOr::Item(bearer(description)));
+        }
+    }
+    api
+}
+
+fn has_users(document: &OpenApi) -> bool {
+    let items = document.paths.iter().flat_map(|paths| paths.paths.values()).filter_map(ReferenceOr::as_item);
+    let mut operations = items.flat_map(|item| item.iter().map(|(_, operation)| operation));
+    operations.any(|operation| operation.security.iter().any(|need| need.contains_key(USER_SCHEME)))
+}
+
+fn bearer(description: &str) -> SecurityScheme {
+    SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: Some("JWT".to_owned()),
+        description: Some(description.to_owned()),
+        extensions: Default::default(),
+    }
+}
 
 /// Adds the handler's scopes to the operation in `security`, and its policy in `x-service-only`.
 impl<P: StaticPolicy> OperationInput for Guard<P> {
