@@ -86,9 +86,14 @@ impl Rejection {
         let always = [("content-type", self.content_type()), ("cache-control", "no-store")];
         let challenge = self.challenge().map(|challenge| ("www-authenticate", challenge));
         let nonce = self.nonce.as_deref().map(|nonce| ("dpop-nonce", nonce));
-        let retry = (self.status() == 503).then_some(("retry-after", RETRY_AFTER));
+        let retry = self.retry_after().map(|seconds| ("retry-after", seconds));
         let instance = self.body.as_ref().map(|written| ("instance", written.instance.as_str()));
         always.into_iter().chain(challenge).chain(nonce).chain(retry).chain(instance)
+    }
+
+    /// The header `Retry-After`, which only a 503 has.
+    pub(crate) fn retry_after(&self) -> Option<&'static str> {
+        (self.status() == 503).then_some(RETRY_AFTER)
     }
 
     /// The media type of the default [`Rejection::body`].

@@ -21,7 +21,11 @@ impl From<Rejection> for Status {
         };
         let instance = rejection.instance().urn().to_string();
         let mut metadata = MetadataMap::new();
-        let entries = [("www-authenticate", rejection.challenge()), ("instance", Some(instance.as_str()))];
+        let entries = [
+            ("www-authenticate", rejection.challenge()),
+            ("retry-after", rejection.retry_after()),
+            ("instance", Some(instance.as_str())),
+        ];
         for (name, text) in entries {
             if let Some(Ok(value)) = text.map(MetadataValue::try_from) {
                 metadata.insert(name, value);

@@ -5,7 +5,12 @@ use std::{net::SocketAddr, pin::Pin};
 use crate::frameworks::{LateKeys, Log, POLICY, challenge_of, fixtures, headers_of, valid};
 use futures_util::{Stream, stream};
 use http::HeaderMap;
-use service_only::{Caller, ServiceOnlyLayer, VerifierLayer, service_only};
+use service_only::{
+    Caller, KeySet, ServiceOnlyLayer, Verifier, VerifierLayer,
+    audit::NoAudit,
+    keys::{KeySource, KeysUnavailable},
+    service_only,
+};
 use service_only_testkit::{Fixture, TestAuthority};
 use tonic::{
     Code, Extensions, Request, Response, Status,
@@ -146,6 +151,26 @@ async fn a_missing_scope_is_named_in_the_challenge() {
     assert_eq!(status.code(), Code::PermissionDenied);
     let challenge = r#"Bearer realm="service", error="insufficient_scope", scope="tenants:delete""#;
     assert_eq!(metadata(&status, "www-authenticate"), Some(challenge));
+}
+
+#[tokio::test]
+async fn an_unavailable_status_says_when_to_retry() {
+    struct Down;
+    impl KeySource for Down {
+        fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+            Err(KeysUnavailable::pending("not fetched yet"))
+        }
+    }
+    let authority = TestAuthority::new();
+    let verifier =
+        Verifier::builder().issuer(TestAuthority::ISSUER).keys(Down).audit(NoAudit).build().unwrap();
+    let mut client = serve!(VerifierLayer::new(verifier));
+    let status = client.check(bearer(valid(&authority).token())).await.unwrap_err();
+    assert_eq!((status.code(), metadata(&status, "retry-after")), (Code::Unavailable, Some("5")));
+    // Other refusals do not depend on the time.
+    let mut client = serve!(VerifierLayer::new(authority.verifier()));
+    let status = client.check(stranger()).await.unwrap_err();
+    assert_eq!((status.code(), metadata(&status, "retry-after")), (Code::Unauthenticated, None));
 }
 
 #[tokio::test]
