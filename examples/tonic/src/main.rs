@@ -21,7 +21,7 @@ impl Tenants for Bakery {
         &self,
         request: Request<pb::DeleteRequest>,
     ) -> Result<Response<pb::DeleteResponse>, Status> {
-        let caller = request.extensions().get::<Caller>().map_or("nobody", Caller::service);
+        let caller = Caller::of(&request).map_or("nobody", Caller::service);
         let summary = format!("{} deleted for {caller}", request.get_ref().tenant);
         Ok(Response::new(pb::DeleteResponse { summary }))
     }
