@@ -105,6 +105,8 @@ pub enum BuildError {
     /// A handler, or the policy of a layer, requires a proof of DPoP, but the verifier is built without DPoP. The value
     /// is the handler.
     MissingDpop(String),
+    /// The access of a layer is public, so that the layer would check nothing.
+    PublicLayer,
     /// A handler refers to a set of services that the verifier lacks. The values are the set and the handler.
     MissingServiceSet(String, String),
     /// A setting of Workload Proof Tokens is missing or not usable.
@@ -134,6 +136,9 @@ impl fmt::Display for BuildError {
             Self::WorkloadOrigin(name) => write!(
                 f,
                 "`{name}` is not the origin of workload identifiers; write `wimse://` or `spiffe://` and a trust domain, such as `wimse://bakery.example`"
+            ),
+            Self::PublicLayer => f.write_str(
+                "the access of this layer is public, so it would check nothing; leave the layer out, or name what a caller must have",
             ),
             Self::MissingDpop(handler) => write!(
                 f,

@@ -28,6 +28,7 @@ use crate::{
     policy_digest::digest_of,
     recorder::{Attempt, Attempted},
     rejection::Rejection,
+    routes::Access,
     sets::ServiceSetError,
     verifier::Verifier,
 };
@@ -65,7 +66,7 @@ pub struct ServiceOnlyLayer {
 
 impl ServiceOnlyLayer {
     /// Creates a layer that admits callers that `verifier` accepts and `policy` allows. For a policy that is known only at
-    /// run time, see [`Access::to_policy`](crate::routes::Access::to_policy).
+    /// run time, see [`of_access`](Self::of_access).
     ///
     /// If the policy refers to a set of services that the verifier lacks, the set allows no service. If it requires a proof
     /// of DPoP and the verifier checks none, it refuses every caller. The log has the error. Use
@@ -95,6 +96,26 @@ impl ServiceOnlyLayer {
     pub fn try_new(verifier: Verifier, policy: Policy<'static>) -> Result<Self, BuildError> {
         check(&verifier, &policy)?;
         Ok(Self::of(verifier, policy))
+    }
+
+    /// Creates a layer for a policy that is known only at run time, such as one that your configuration contains. It checks
+    /// the policy as [`try_new`](Self::try_new) does. The texts of the policy stay in memory until the program ends, once for
+    /// all equal policies: see [`Access::to_policy`].
+    ///
+    /// # Errors
+    /// When the access is public, or as [`try_new`](Self::try_new).
+    ///
+    /// ```
+    /// use service_only::{ServiceOnlyLayer, Verifier, routes::Access};
+    ///
+    /// fn layer(verifier: Verifier, configured: &str) -> Result<ServiceOnlyLayer, Box<dyn std::error::Error>> {
+    ///     // Such as {"service_only":{"services":["orders"]}}
+    ///     let access: Access = serde_json::from_str(configured)?;
+    ///     Ok(ServiceOnlyLayer::of_access(verifier, &access)?)
+    /// }
+    /// ```
+    pub fn of_access(verifier: Verifier, access: &Access) -> Result<Self, BuildError> {
+        Self::try_new(verifier, access.to_policy().ok_or(BuildError::PublicLayer)?)
     }
 
     fn of(verifier: Verifier, policy: Policy<'static>) -> Self {

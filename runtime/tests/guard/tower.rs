@@ -14,8 +14,14 @@ use crate::frameworks::{LateKeys, Log, POLICY, challenge_of, fixtures, valid};
 use axum::{Router, body::Body, routing::get};
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use service_only::{
-    Caller, ClosedRouter, Policy, ServiceOnlyLayer, Verifier, audit::Decision, closed, error::Code,
-    integration::ServiceOnly, public, routes::Access, service_only,
+    Caller, ClosedRouter, Policy, ServiceOnlyLayer, Verifier,
+    audit::Decision,
+    closed,
+    error::{BuildError, Code},
+    integration::ServiceOnly,
+    public,
+    routes::Access,
+    service_only,
 };
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, assert_guarded, call};
 use tower::{Layer, Service, ServiceExt};
@@ -260,4 +266,26 @@ fn a_guarded_service_lists_its_policy() {
     assert_eq!(service.policy(), &POLICY);
     assert_eq!(service.endpoint().unwrap().function(), "files");
     assert_eq!(ServiceOnlyLayer::new(authority.verifier(), POLICY).layer(()).endpoint(), None);
+}
+
+#[tokio::test]
+async fn a_layer_takes_an_access_that_is_known_only_at_run_time() {
+    let (authority, files) = (TestAuthority::new(), Files::default());
+    let access: Access =
+        serde_json::from_str(r#"{"service_only":{"services":["orders"],"scopes":["files:read"]}}"#).unwrap();
+    let layer = ServiceOnlyLayer::of_access(authority.verifier(), &access).unwrap();
+    assert_eq!(layer.policy().allowed_services(), Some(&["orders"][..]));
+    let router = Router::new().route_service("/a.txt", layer.endpoint(module_path!(), "files").layer(files));
+    let app = call(router).audit(authority.audit());
+    let orders = authority.service("orders").scope("files:read");
+    assert_allowed!(app.get("/a.txt").bearer(orders.token()).await);
+    assert_denied!(
+        app.get("/a.txt").bearer(authority.service("billing").scope("files:read").token()).await,
+        403
+    );
+    assert_denied!(app.get("/a.txt").bearer(authority.service("orders").token()).await, 403);
+    let refused = |access: &Access| ServiceOnlyLayer::of_access(authority.verifier(), access).map(|_| ());
+    assert_eq!(refused(&Access::public("a test")), Err(BuildError::PublicLayer));
+    let set: Access = serde_json::from_str(r#"{"service_only":{"services":["@deleters"]}}"#).unwrap();
+    assert!(matches!(refused(&set), Err(BuildError::ServiceSet(_))));
 }
