@@ -175,8 +175,9 @@ impl Caller {
 
     /// A claim of the token by its name, such as `tenant_id`, as the issuer wrote it.
     ///
-    /// The payload is parsed at the first call for a token, and the token cache keeps the result. A claim that contains an
-    /// object with a repeated member is absent, because two readers could see two values.
+    /// The payload is parsed at the first call, and the token cache keeps the result for later requests that find the token
+    /// in the cache of their thread. A claim that contains an object with a repeated member is absent, because two readers
+    /// could see two values.
     ///
     /// ```
     /// use service_only::{Caller, Denial, service_only};
@@ -193,8 +194,8 @@ impl Caller {
         self.verified.members.get(name, self.claims())
     }
 
-    /// The claims of the token as a type of your program. The value is built once for each token if you ask for one type
-    /// only. In a handler, [`Claims`](crate::Claims) does the same as an argument, and refuses a token
+    /// The claims of the token as a type of your program. The token cache keeps the value of the first type that you
+    /// ask for. In a handler, [`Claims`](crate::Claims) does the same as an argument, and refuses a token
     /// whose claims do not have the type.
     ///
     /// ```

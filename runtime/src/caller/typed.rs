@@ -17,7 +17,9 @@ use crate::rejection::Rejection;
 /// is refused with 403, and the audit record of the request has the code
 /// [`claim_not_allowed`](crate::error::Code::ClaimNotAllowed).
 ///
-/// All requests with the same token share one value. For a claim that a token may lack, use an `Option`.
+/// The token cache keeps the value: requests whose token is in the cache of their thread share it. Each other request
+/// builds its own, and so do all requests if a program reads the claims of one token as several types. For a claim that a
+/// token may lack, use an `Option`.
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```text")]
