@@ -1,6 +1,6 @@
 //! Decides whether verified claims meet a policy. It is pure: claims, a policy and an instant in, a verdict out.
 
-use std::iter;
+use std::{iter, time::Duration};
 
 use serde_json::Value;
 
@@ -102,20 +102,30 @@ fn meets<'c>(
     if let Some(required) = policy.required_proof() {
         required.check(asking.proof)?;
     }
-    issuer(asking.issuer, policy)?;
-    service(asking.service, policy, known.sets)?;
-    actor(asking, policy)?;
-    role(asking.role, asking.roles, policy)?;
-    scopes(asking.scope, policy)?;
-    any_scope(asking.scope, policy)?;
-    claims(claim, policy, known.path)?;
-    age(asking.iat, policy, at)
+    if let Some(allowed) = policy.allowed_issuers() {
+        issuer(asking.issuer, allowed)?;
+    }
+    if let Some(allowed) = policy.allowed_services() {
+        service(asking.service, allowed, known.sets)?;
+    }
+    if let Some(allowed) = policy.allowed_actors() {
+        actor(asking, allowed)?;
+    }
+    if let Some(allowed) = policy.allowed_roles() {
+        role(asking.role, asking.roles, allowed)?;
+    }
+    scopes(asking.scope, policy.required_scopes())?;
+    if let Some(alternatives) = policy.alternative_scopes() {
+        any_scope(asking.scope, alternatives)?;
+    }
+    claims(claim, policy.required_claims(), known.path)?;
+    match policy.allowed_age() {
+        Some(max_age) => age(asking.iat, max_age, at),
+        None => Ok(()),
+    }
 }
 
-fn issuer(issuer: &str, policy: &Policy<'_>) -> Result<(), Denial> {
-    let Some(allowed) = policy.allowed_issuers() else {
-        return Ok(());
-    };
+fn issuer(issuer: &str, allowed: &[&str]) -> Result<(), Denial> {
     if allowed.contains(&issuer) {
         return Ok(());
     }
@@ -123,10 +133,7 @@ fn issuer(issuer: &str, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::IssuerNotAllowed, reason))
 }
 
-fn service(service: Option<&str>, policy: &Policy<'_>, sets: &Sets) -> Result<(), Denial> {
-    let Some(allowed) = policy.allowed_services() else {
-        return Ok(());
-    };
+fn service(service: Option<&str>, allowed: &[&str], sets: &Sets) -> Result<(), Denial> {
     if service.is_some_and(|service| allowed.contains(&service) || sets.contain(allowed, service)) {
         return Ok(());
     }
@@ -136,10 +143,7 @@ fn service(service: Option<&str>, policy: &Policy<'_>, sets: &Sets) -> Result<()
 }
 
 /// Only the current actor decides: prior ones are information (RFC 8693 section 4.1).
-fn actor(asking: &Asking<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
-    let Some(allowed) = policy.allowed_actors() else {
-        return Ok(());
-    };
+fn actor(asking: &Asking<'_>, allowed: &[&str]) -> Result<(), Denial> {
     let is_of_issuer = |actor: &&Actor| actor.issuer().is_none_or(|issuer| issuer == asking.issuer);
     if asking.actor.filter(is_of_issuer).is_some_and(|actor| allowed.contains(&actor.name())) {
         return Ok(());
@@ -155,10 +159,7 @@ fn actor(asking: &Asking<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::ActorNotAllowed, reason))
 }
 
-fn role(role: Option<&str>, roles: &[String], policy: &Policy<'_>) -> Result<(), Denial> {
-    let Some(allowed) = policy.allowed_roles() else {
-        return Ok(());
-    };
+fn role(role: Option<&str>, roles: &[String], allowed: &[&str]) -> Result<(), Denial> {
     let mut held = role.into_iter().chain(roles.iter().map(String::as_str));
     if held.any(|role| allowed.contains(&role)) {
         return Ok(());
@@ -169,19 +170,15 @@ fn role(role: Option<&str>, roles: &[String], policy: &Policy<'_>) -> Result<(),
     Err(Denial::new(Code::RoleNotAllowed, format!("the role is {held}, allowed: {}", allowed.join(", "))))
 }
 
-fn scopes(held: &Scopes, policy: &Policy<'_>) -> Result<(), Denial> {
-    let required = policy.required_scopes().iter();
-    let mut missing = required.filter(|scope| !held.contains(scope)).map(|scope| (*scope).to_owned());
+fn scopes(held: &Scopes, required: &[&str]) -> Result<(), Denial> {
+    let mut missing = required.iter().filter(|scope| !held.contains(scope)).map(|scope| (*scope).to_owned());
     match missing.next() {
         None => Ok(()),
         Some(first) => Err(Denial::missing_scopes_of(iter::once(first).chain(missing).collect())),
     }
 }
 
-fn any_scope(held: &Scopes, policy: &Policy<'_>) -> Result<(), Denial> {
-    let Some(alternatives) = policy.alternative_scopes() else {
-        return Ok(());
-    };
+fn any_scope(held: &Scopes, alternatives: &[&str]) -> Result<(), Denial> {
     if alternatives.iter().any(|scope| held.contains(scope)) {
         return Ok(());
     }
@@ -190,10 +187,10 @@ fn any_scope(held: &Scopes, policy: &Policy<'_>) -> Result<(), Denial> {
 
 fn claims<'c>(
     claim: impl Fn(&str) -> Option<&'c Value>,
-    policy: &Policy<'_>,
+    required: &[(&str, &str)],
     path: PathParameters<'_>,
 ) -> Result<(), Denial> {
-    for (name, required) in policy.required_claims() {
+    for (name, required) in required {
         let expected = match path_parameter(required) {
             None => *required,
             Some(parameter) => match path.iter().find(|(own, _)| own == parameter) {
@@ -230,10 +227,7 @@ fn no_parameter(name: &str, parameter: &str) -> Denial {
     Denial::new(Code::ClaimNotAllowed, reason)
 }
 
-fn age(iat: Option<i64>, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
-    let Some(max_age) = policy.allowed_age() else {
-        return Ok(());
-    };
+fn age(iat: Option<i64>, max_age: Duration, at: Moment) -> Result<(), Denial> {
     let max_age = max_age.as_secs();
     let Some(iat) = iat else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
