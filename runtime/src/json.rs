@@ -171,6 +171,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
 /// The names that have occurred: known names by their bit, others by their text.
 #[derive(Default)]
 pub(crate) struct Seen<'de> {
+    members: usize,
     known: u64,
     others: Vec<Cow<'de, str>>,
 }
@@ -178,24 +179,25 @@ pub(crate) struct Seen<'de> {
 impl<'de> Seen<'de> {
     pub(crate) fn known(&mut self, name: impl Name) -> Result<(), Unlawful> {
         let bit = 1_u64.checked_shl(name.number()).unwrap_or_default();
-        self.check(self.known & bit != 0)?;
+        self.count(self.known & bit != 0)?;
         self.known |= bit;
         Ok(())
     }
 
     pub(crate) fn other(&mut self, name: Cow<'de, str>) -> Result<(), Unlawful> {
-        self.check(self.others.contains(&name))?;
+        self.count(self.others.contains(&name))?;
         self.others.push(name);
         Ok(())
     }
 
-    fn check(&self, twice: bool) -> Result<(), Unlawful> {
+    fn count(&mut self, twice: bool) -> Result<(), Unlawful> {
         if twice {
             return Err(Unlawful::Twice);
         }
-        if self.others.len() + self.known.count_ones() as usize == MAX_JSON_MEMBERS {
+        if self.members == MAX_JSON_MEMBERS {
             return Err(Unlawful::TooMany);
         }
+        self.members += 1;
         Ok(())
     }
 }

@@ -52,9 +52,9 @@ impl FromStr for Scopes {
     type Err = InvalidScope;
 
     fn from_str(scopes: &str) -> Result<Self, InvalidScope> {
-        let valid = scopes.split(' ').filter(|scope| !scope.is_empty()).all(is_scope_token)
-            && scopes.split(' ').count() <= Scopes::MAX;
-        let is_one = is_scope_token(scopes);
+        let spaces = scopes.bytes().filter(|byte| *byte == b' ').count();
+        let valid = scopes.bytes().all(|byte| byte == b' ' || is_scope_byte(byte)) && spaces < Scopes::MAX;
+        let is_one = spaces == 0 && !scopes.is_empty();
         if valid { Ok(Self { text: scopes.to_owned(), is_one }) } else { Err(InvalidScope) }
     }
 }
@@ -91,5 +91,9 @@ impl Error for InvalidScope {}
 
 /// Checks `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
 pub(crate) fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    !scope.is_empty() && scope.bytes().all(is_scope_byte)
+}
+
+fn is_scope_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }
