@@ -111,10 +111,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
+        let path = if P::POLICY.reads_path() { path_parameters(parts).await } else { Vec::new() };
         let authorization = authorization(&parts.headers);
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, Some(P::endpoint()))).await;
-        let path = if P::POLICY.reads_path() { path_parameters(parts).await } else { Vec::new() };
-        let authorization = super::parts::authorization(&parts.headers);
         let epoch = verifier.recorder().epoch();
         let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
         let sent = Sent::of(parts, &authorization);

@@ -233,8 +233,8 @@ pub(crate) fn leave_decided(
     // axum's router drops the request before its handler or with it. If a program takes the parts out of a request,
     // it may keep them for any time.
     #[cfg(feature = "axum")]
-    let decided = match extensions.get::<axum::extract::OriginalUri>() {
-        Some(_) if owner == Owner::Extractors => decided.owning(),
+    let decided = match owner {
+        Owner::Extractors if extensions.get::<axum::extract::OriginalUri>().is_some() => decided.owning(),
         _ => decided,
     };
     extensions.insert(decided);

@@ -144,14 +144,7 @@ impl ServiceOnlyLayer {
 
     /// Decides, and returns the attempt, which stays open until the service has answered.
     async fn decide(&self, parts: &mut Parts) -> Result<Option<Arc<Attempt>>, Rejection> {
-        let (authorization, verifier) = (authorization(&parts.headers), &self.verifier);
-        let asked = || Attempted {
-            endpoint: self.endpoint,
-            request: &*parts,
-            earlier: earlier(&parts.extensions, &authorization, verifier),
-            who: None,
-        };
-        await_unknown_key(verifier, &authorization, asked).await;
+        let verifier = &self.verifier;
         #[cfg(feature = "axum")]
         let path = match self.policy.reads_path() {
             true => super::parts::path_parameters(parts).await,
@@ -160,13 +153,14 @@ impl ServiceOnlyLayer {
         // Without a router of axum the request has no parameters, and the policy refuses every caller.
         #[cfg(not(feature = "axum"))]
         let path = Vec::new();
-        let authorization = super::parts::authorization(&parts.headers);
+        let authorization = authorization(&parts.headers);
         let asked = || Attempted {
             endpoint: self.endpoint,
             request: &*parts,
             earlier: earlier(&parts.extensions, &authorization, verifier),
             who: None,
         };
+        await_unknown_key(verifier, &authorization, asked).await;
         let epoch = verifier.recorder().epoch();
         let mut identity = verifier.enforce_request(
             bytes(&authorization),
