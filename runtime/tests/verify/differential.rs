@@ -171,12 +171,10 @@ fn jsonwebtoken_refuses_nothing_that_we_accept() {
 #[test]
 fn jsonwebtoken_refuses_no_changed_token_that_we_accept() {
     let config = ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
-    let readers: Vec<_> =
-        KNOWN_TO_BOTH.iter().map(|own| key(*own)).map(|key| (key, Readers::new(key, None))).collect();
+    let keys: Vec<_> = KNOWN_TO_BOTH.iter().map(|own| key(*own)).collect();
     let change = (any::<sample::Index>(), 0..3_usize, "[A-Za-z0-9_.=-]{0,3}");
     TestRunner::new(config)
-        .run(&(0..readers.len(), payload(), vec(change, 0..3)), |(index, payload, changes)| {
-            let (key, readers) = &readers[index];
+        .run(&(sample::select(keys), payload(), vec(change, 0..3)), |(key, payload, changes)| {
             let header = json!({"alg": key.algorithm(), "kid": key.kid()}).to_string();
             let mut token = compact(key, header, payload.to_string());
             for (at, cut, text) in changes {
@@ -184,7 +182,8 @@ fn jsonwebtoken_refuses_no_changed_token_that_we_accept() {
                 let end = (at + cut).min(token.len());
                 token.replace_range(at..end, &text);
             }
-            readers.compare(&token).map(|_| ())
+            // Our clock stands still, and jsonwebtoken's does not, so the readers are as new as the token.
+            Readers::new(key, None).compare(&token).map(|_| ())
         })
         .unwrap();
 }

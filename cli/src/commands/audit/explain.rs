@@ -34,7 +34,7 @@ Examples:
   curl -s https://stock/reserve | service-token explain - --audit audit.jsonl --endpoints stock.json
   service-token explain --what-if --service billing --endpoint stock::reserve --endpoints stock.json";
 
-/// Past revocations that are read at once.
+/// How many past revocations one query reads.
 const PAGE: u32 = 1_000;
 
 /// The options for a call that was never made. They mean nothing beside an id.

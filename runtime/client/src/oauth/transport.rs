@@ -61,7 +61,8 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// An error if the provider limits requests. A date that has passed is no pause: the supply adds one for each failure.
+    /// An error if the provider limits requests. For a date in the past the pause is zero, and the supply
+    /// adds its own for each failure.
     pub(crate) fn check_limit(&self, now: Timestamp) -> Result<(), TokenErrorKind> {
         if self.status != StatusCode::TOO_MANY_REQUESTS {
             return Ok(());
