@@ -89,11 +89,7 @@ impl fmt::Display for InvalidScope {
 
 impl Error for InvalidScope {}
 
-/// Checks `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
-pub(crate) fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty() && scope.bytes().all(is_scope_byte)
-}
-
-fn is_scope_byte(byte: u8) -> bool {
+/// Whether a scope may have this byte: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
+pub(crate) fn is_scope_byte(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{DAY, IssueError, Issuer, SigningKey, base64url, check_lifetime, refuse_secret};
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
-    claims::{Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
+    claims::{Scopes, ServiceClaims, ServiceName, scopes::is_scope_byte},
     clock::Timestamp,
     keys::KeyId,
     trusted::STRICT_TYP,
@@ -102,7 +102,8 @@ impl TokenRequest<'_> {
         let service: ServiceName = self.service.parse().map_err(|error| {
             IssueError::new(format!("`{}`: {error}", crate::denial::quoted(&self.service)))
         })?;
-        if self.scopes.iter().any(|scope| !is_scope_token(scope)) || !is_scope_token(&self.role) {
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_scope_byte);
+        if !is_token(&self.role) || !self.scopes.iter().all(|scope| is_token(scope)) {
             return Err(IssueError::new("a role or scope is printable ASCII without space, `\"` and `\\`"));
         }
         let scope: Scopes =

@@ -233,7 +233,6 @@ async fn no_call_fails_while_a_foreign_provider_rotates_its_key_and_is_down_with
     let (verifier, supply) = (provider.verifier().await, provider.with_secret());
     let callers = Callers::start(4, &verifier, &supply);
     callers.more(50).await;
-    let first = supply.expires_at(Some(AUDIENCE));
 
     // The next token has a key that the verifier has not seen.
     provider.tell("rotate");
@@ -249,7 +248,6 @@ async fn no_call_fails_while_a_foreign_provider_rotates_its_key_and_is_down_with
     // In the clock of the client, the outage lasts until shortly before the end of the token.
     let (_, keys) = provider.tell("down");
     let expires_at = supply.expires_at(Some(AUDIENCE)).unwrap();
-    assert_ne!(Some(expires_at), first);
     let left = |clock: &ManualClock| expires_at.since(clock.now()).unwrap_or_default();
     while left(&provider.clock) > Duration::from_secs(20) {
         provider.clock.advance(Duration::from_secs(10));
