@@ -10,8 +10,8 @@ use service_only::routes::RouteTable;
 use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, PolicyChange, WhatIf};
 use service_only_evidence::read::{Place, Record};
 use service_only_store::{
-    ListedToken, NewRevocation, PastRevocation, RevocationRecord, RevocationTarget, Store, TokenFilter,
-    TokenRecord, TokenState, Undoing,
+    ListedToken, NewRevocation, PastRevocation, RevocationRecord, Store, TokenFilter, TokenRecord,
+    TokenState, Undoing,
 };
 
 use super::files;
@@ -343,7 +343,7 @@ pub(crate) async fn token_now(store: &Store, found: &Found) -> Outcome<Option<Va
         let record = next.map_err(|error| refused(&error))?.into_iter().find(|next| next.sequence == *number);
         revocations.extend(record.map(|record| Revocation { made: record.revocation, undone: None }));
     }
-    revocations.extend(past(store, &listed.token).await?);
+    revocations.extend(past(store, &listed.token, found.at).await?);
     Ok(Some(described(listed, &revocations, found.at)))
 }
 
@@ -376,7 +376,7 @@ impl Revocation {
 }
 
 /// The revocations that covered the token until they were undone or replaced.
-async fn past(store: &Store, token: &TokenRecord) -> Outcome<Vec<Revocation>> {
+async fn past(store: &Store, token: &TokenRecord, then: Timestamp) -> Outcome<Vec<Revocation>> {
     let mut covering = Vec::new();
     let mut last = 0;
     loop {
@@ -384,22 +384,11 @@ async fn past(store: &Store, token: &TokenRecord) -> Outcome<Vec<Revocation>> {
         let Some(end) = page.last() else { return Ok(covering) };
         last = end.revoked.sequence;
         for PastRevocation { revoked: RevocationRecord { revocation: made, .. }, undone, .. } in page {
-            if covers(&made, token) {
+            if made.issuer == token.issuer && made.target.covers(token, then) {
                 covering.push(Revocation { made, undone: undone.map(|(_, undone)| undone) });
             }
         }
     }
-}
-
-fn covers(revocation: &NewRevocation, token: &TokenRecord) -> bool {
-    let of_target = match &revocation.target {
-        RevocationTarget::Token { jti, .. } => *jti == token.jti,
-        RevocationTarget::Service { service, issued_by } => {
-            *service == token.service && *issued_by >= token.issued_at
-        }
-        RevocationTarget::Key { kid } => *kid == token.kid,
-    };
-    of_target && revocation.issuer == token.issuer
 }
 
 /// The state of a token at the time of the decision and now.
