@@ -766,8 +766,6 @@ fn condition_of_a_search_that_no_record_can_meet_is_an_error() {
             let message = sandbox.run(&[command, &["audit.jsonl"], &condition].concat()).refused();
             assert!(message.contains(expected), "{condition:?}: {message}");
         }
-    }
-    for command in [&["audit", "search"][..], &["audit", "tail", "--once"]] {
         for (condition, expected) in [
             (["--service", "ordres"], "did you mean `orders`?"),
             (["--endpoint", "serve"], "`stock::reserve`"),

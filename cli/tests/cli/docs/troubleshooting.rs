@@ -1,7 +1,7 @@
 //! Each denial code is met once, by the token or the fault that its section is about: the service answers
 //! as the page says, and the section's commands find out what they say they find out.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use axum::Router;
 use axum::routing::get;
@@ -19,7 +19,7 @@ use service_only::{
 use service_only_testkit::{FixtureToken, TestAuthority, TestCa, TestCertificate, TokenDraft, call};
 
 use super::{at_work, page, run};
-use crate::sandbox::{Sandbox, claims_of};
+use crate::sandbox::{Sandbox, claims_of, has};
 
 #[service_only(
     issuers("bakery-auth"),
@@ -254,14 +254,6 @@ impl Drop for Running {
     }
 }
 
-fn there_is_curl() -> bool {
-    let there = Command::new("curl").arg("--version").output().is_ok();
-    if !there {
-        eprintln!("skipped: curl is not installed");
-    }
-    there
-}
-
 fn said(output: &Output) -> String {
     let all = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8(all).unwrap().replace('\r', "")
@@ -278,7 +270,7 @@ async fn commands_find_the_reason_of_a_response() {
     assert_eq!(steps.len(), 3);
     let mut instance = String::new();
     for step in steps {
-        if step.script.contains("curl") && !there_is_curl() {
+        if step.script.contains("curl") && !has("curl") {
             return;
         }
         running.audit.flush().unwrap();
@@ -310,7 +302,7 @@ async fn commands_of_each_section_find_its_cause() {
         ("STORE", "sqlite:away/tokens.db"),
         ("AUDIT_DIR", folder),
     ];
-    let curl = there_is_curl();
+    let curl = has("curl");
     let steps = page::steps(&page::read("troubleshooting.md"));
     for code in Code::ALL {
         let mut of_code = steps.iter().filter(|step| step.heading == code.as_str()).peekable();
