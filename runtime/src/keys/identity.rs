@@ -125,3 +125,42 @@ pub(crate) fn without_pem(bytes: &[u8]) -> &'static str {
         _ => "the file is something else",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_of_a_file_without_pem_is_named() {
+        let mut der = vec![0x30, 0x03, 2, 1, 7];
+        let cases: [(&[u8], &str); 13] = [
+            (b"", "is empty"),
+            (b" \r\n", "is empty"),
+            (b"{\"kty\":\"EC\"}", "is JSON"),
+            (b"\n[1]", "is JSON"),
+            (&[0x30, 0x82, 0, 9, 2, 1, 3, 0x30], "is PKCS#12"),
+            (&[0x30, 0x80, 2, 1, 3, 0x30], "is PKCS#12"),
+            (&[0x30, 0x81, 2, 1, 0], "is DER"),
+            (&der.clone(), "is DER"),
+            (b"0123", "something else"),
+            (b"0", "something else"),
+            (b"ssh-ed25519 AAAA", "of OpenSSH"),
+            (b"ecdsa-sha2-nistp256 AAAA", "of OpenSSH"),
+            (b"-----BEGIN PUBLIC KEY-----\nMFkw", "cut off"),
+        ];
+        for (bytes, expected) in cases {
+            assert!(without_pem(bytes).contains(expected), "{bytes:?}: {}", without_pem(bytes));
+        }
+        der.push(0);
+        assert_eq!(without_pem(&der), without_pem(b"ordinary text"), "longer than its length says");
+    }
+
+    #[test]
+    fn a_dsa_key_is_named() {
+        let message = mismatch(Algorithm::RS256, "DSA PRIVATE KEY", b"\x30\x00");
+        assert!(
+            message.contains("this is a DSA key") && message.contains("RS256 needs an RSA key"),
+            "{message}"
+        );
+    }
+}

@@ -246,18 +246,13 @@ impl MemoryRevocations {
         if state.count >= self.0.limit { Err(RevocationsFull { limit: self.0.limit }) } else { Ok(()) }
     }
 
-    /// Locks the state for a change, and removes expired entries to make room for one. Readers can take
-    /// the lock between the steps.
+    /// Locks the state for a change, and removes some expired entries, so that a full store has room for one.
     fn write_with_room(&self) -> RwLockWriteGuard<'_, State> {
         let now = Moment { unix: self.0.clock.now().unix(), ticks: (self.0.ticks)() };
-        loop {
-            let mut state = self.write();
-            let time = state.time.at(now);
-            let purged = state.purge(time, PURGE_STEP);
-            if state.count < self.0.limit || purged < PURGE_STEP {
-                return state;
-            }
-        }
+        let mut state = self.write();
+        let time = state.time.at(now);
+        state.purge(time);
+        state
     }
 
     // A writer that panics leaves every entry complete, so the poisoned lock is ignored.
@@ -297,22 +292,20 @@ impl State {
         removed
     }
 
-    /// Removes up to `most` entries that have expired, and returns how many.
-    fn purge(&mut self, now: i64, most: usize) -> usize {
-        for purged in 0..most {
-            match self.expiries.first() {
-                Some((forget_at, ..)) if *forget_at <= now => {}
-                _ => return purged,
+    /// Removes up to [`PURGE_STEP`] entries that have expired.
+    fn purge(&mut self, now: i64) {
+        for _ in 0..PURGE_STEP {
+            let Some((forget_at, issuer, jti)) = self.expiries.first() else { return };
+            if *forget_at > now {
+                return;
             }
-            if let Some((forget_at, issuer, jti)) = self.expiries.pop_first() {
-                self.forgotten = self.forgotten.max(forget_at);
-                if let Some(tokens) = self.tokens.get_mut(&issuer) {
-                    tokens.remove(&jti);
-                }
-                self.count -= 1;
+            self.forgotten = self.forgotten.max(*forget_at);
+            if let Some(tokens) = self.tokens.get_mut(issuer) {
+                tokens.remove(jti);
             }
+            self.count -= 1;
+            self.expiries.pop_first();
         }
-        most
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use service_only::{
     Algorithm, FileKeys, KeySet, Verifier,
     error::Code,
@@ -15,6 +16,8 @@ use service_only::{
 };
 use service_only_testkit::ManualClock;
 use tempfile::TempDir;
+
+use crate::revocation::Lines;
 
 fn key() -> SigningKey {
     SigningKey::generate(Algorithm::ES256).unwrap()
@@ -210,4 +213,29 @@ fn a_file_that_cannot_be_loaded_at_the_start_is_an_error() {
     fs::write(&path, jwks(&[&key()])).unwrap();
     assert!(FileKeys::jwks(&path).kid("a").open().is_err(), "the keys of a set have names");
     assert!(FileKeys::jwks(&path).poll_every(Duration::from_millis(9)).open().is_err());
+}
+
+#[test]
+fn skipped_keys_of_a_file_are_logged_up_to_a_limit() {
+    let mut set: Value = serde_json::from_str(&jwks(&[&key()])).unwrap();
+    let keys = set["keys"].as_array_mut().unwrap();
+    keys.extend(
+        (0..10).map(|index| json!({ "kty": "EC", "crv": "secp256k1", "kid": format!("odd{index}") })),
+    );
+    let (_folder, path) = folder_with("jwks.json", set.to_string());
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        // The first time, a test on another thread may have hidden the line.
+        open(FileKeys::jwks(&path));
+        tracing::callsite::rebuild_interest_cache();
+        lines.clear();
+        open(FileKeys::jwks(&path));
+    });
+    let text = lines.text();
+    assert_eq!(text.matches("a key of the set is not used").count(), 8, "{text}");
+    assert!(text.contains("odd0") && text.contains("odd7") && !text.contains("odd8"), "{text}");
+    assert_eq!(text.matches("further keys of the set are not used").count(), 1, "{text}");
+    assert!(text.contains("more=2"), "{text}");
 }

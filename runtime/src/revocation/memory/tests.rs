@@ -187,6 +187,12 @@ fn dropped_entries_are_read_again_when_the_clock_is_set_back() {
     assert!(store.pass_over(Timestamp::from_unix(NOW + 60)) && !store.remember());
     hands.set(NOW);
     assert!(store.remember());
+    // A token is passed over from the second on in which its revocation would be removed.
+    let last = Timestamp::from_unix(NOW).plus(MAX_LEEWAY + patient::PATIENCE).unix();
+    for (now, is_passed_over) in [(last - 1, false), (last, true)] {
+        hands.set(now);
+        assert_eq!(store.pass_over(Timestamp::from_unix(NOW)), is_passed_over, "{now}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, body::Body, extract::Request, routing::get};
 use http::header::AUTHORIZATION;
+use http_body_util::BodyExt;
 use service_only::{
-    Caller, Denial, Rejection, Verifier,
+    Caller, Denial, Policy, Rejection, ServiceOnlyLayer, Verifier,
     audit::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision, NoAudit},
     error::Code,
     revocation::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
@@ -260,6 +261,21 @@ async fn a_function_does_not_run_if_its_required_record_is_lost() {
     let verifier = strict(&authority, audit).build().unwrap();
     let caller = verifier.verify(&token).unwrap();
     assert_eq!(consume(&caller).unwrap_err().code(), Code::AuditUnavailable);
+}
+
+#[tokio::test]
+async fn a_request_whose_later_record_is_lost_is_answered_with_the_id_of_the_first() {
+    let authority = TestAuthority::new();
+    let (token, kept) = (token(&authority), RecordingAudit::new());
+    let verifier = strict(&authority, FailingFrom(2, Counter::default(), kept.clone())).build().unwrap();
+    let layer = ServiceOnlyLayer::new(verifier.clone(), Policy::any_service());
+    let router = Router::new().route("/alone", get(alone)).layer(layer).with_state(verifier);
+    let request = Request::builder().uri("/alone").header(AUTHORIZATION, format!("Bearer {token}"));
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 503);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["instance"], kept.events()[0].id.urn().to_string());
 }
 
 #[tokio::test]
