@@ -272,7 +272,10 @@ impl AttackOptions {
 
     fn write(&self, report: &AttackReport) -> Outcome<()> {
         match self.format {
-            AttackFormat::Text => output::lines(&report.to_string()),
+            AttackFormat::Text => match output::columns() {
+                Some(columns) => output::lines(&format!("{report:columns$}")),
+                None => output::lines(&report.to_string()),
+            },
             AttackFormat::Json => output::json(report),
             AttackFormat::Html => output::result_bytes(report.html().as_bytes()),
             AttackFormat::Matrix => output::lines(report.matrix().to_string().trim_end()),

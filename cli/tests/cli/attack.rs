@@ -10,7 +10,7 @@ use crate::sandbox::Sandbox;
 const POLICY: Policy<'static> = Policy::any_service().services(&["orders"]).scopes(&["orders:read"]);
 
 /// Answers each connection with what `status` says about its request head, until the test ends.
-fn serve(status: impl Fn(&[String]) -> u16 + Send + 'static) -> SocketAddr {
+pub(crate) fn serve(status: impl Fn(&[String]) -> u16 + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -30,12 +30,17 @@ fn answer(mut stream: TcpStream, status: &impl Fn(&[String]) -> u16) {
 }
 
 /// The guard of a small service: one path, one header, one verifier.
-fn guarded(sandbox: &Sandbox) -> SocketAddr {
-    sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
-    guarded_by(KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap())
+pub(crate) fn guarded(sandbox: &Sandbox) -> SocketAddr {
+    guarded_with(sandbox, &["Bearer "])
 }
 
-fn guarded_by(keys: KeySet) -> SocketAddr {
+/// A guard that takes a token after any of these schemes.
+pub(crate) fn guarded_with(sandbox: &Sandbox, schemes: &'static [&str]) -> SocketAddr {
+    sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
+    guarded_by(KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap(), schemes)
+}
+
+fn guarded_by(keys: KeySet, schemes: &'static [&str]) -> SocketAddr {
     let verifier = Verifier::builder().issuer("bakery-auth").keys(keys).audit(NoAudit).build().unwrap();
     serve(move |head| {
         let value = |line: &'_ String| {
@@ -45,7 +50,7 @@ fn guarded_by(keys: KeySet) -> SocketAddr {
         let values: Vec<_> = head.iter().filter_map(value).collect();
         match (head.first().map(String::as_str), values.as_slice()) {
             (Some("GET /stock HTTP/1.1" | "GET /stock?access_token HTTP/1.1"), [value]) => {
-                let token = value.strip_prefix("Bearer ").unwrap_or_default();
+                let token = schemes.iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or_default();
                 verifier.verify_with(token, &POLICY).map_or_else(|denial| denial.status(), |_| 200)
             }
             (_, [_, _, ..]) => 400,
@@ -54,7 +59,7 @@ fn guarded_by(keys: KeySet) -> SocketAddr {
     })
 }
 
-fn attack<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn attack<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let endpoint = ["--service", "orders", "--scope", "orders:read", "--endpoint", "GET /stock"];
     [&["attack", "--url", url], endpoint.as_slice(), more].concat()
 }
@@ -79,7 +84,7 @@ fn a_private_jwk_set_signs_the_attack() {
     sandbox.write("private.json", PRIVATE);
     let public = PRIVATE.replace(r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#, r#""alg":"ES256""#);
     let keys = KeySet::from_jwks(public.as_bytes()).unwrap();
-    let url = format!("http://{}", guarded_by(keys));
+    let url = format!("http://{}", guarded_by(keys, &["Bearer "]));
     let signed = ["--jwks-private", "private.json", "--issuer", "bakery-auth"];
     let ran = sandbox.run(&attack(&url, &signed));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -106,7 +111,10 @@ fn secret_without_a_key_id_accepts_any_kid_without_a_finding() {
     let sandbox = Sandbox::new();
     let secret = b"thirty-two bytes, and one more..";
     sandbox.write("secret", secret);
-    let url = format!("http://{}", guarded_by(VerifyingKey::hmac(Algorithm::HS256, secret).unwrap().into()));
+    let url = format!(
+        "http://{}",
+        guarded_by(VerifyingKey::hmac(Algorithm::HS256, secret).unwrap().into(), &["Bearer "])
+    );
     let signed =
         ["--key", "secret", "--algorithm", "HS256", "--secret-encoding", "raw", "--issuer", "bakery-auth"];
     let ran = sandbox.run(&attack(&url, &signed));

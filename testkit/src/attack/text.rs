@@ -8,11 +8,18 @@ use super::{
     summary::{Cause, counted},
 };
 
-/// The width of a terminal. Longer lines are wrapped between words.
+/// The width of a common terminal, and the default. Longer lines are wrapped between words.
 const COLUMNS: usize = 80;
+
+/// A row of the report: the text follows its start, and is wrapped.
+struct Row {
+    start: String,
+    text: String,
+}
 
 impl fmt::Display for AttackReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = f.width().unwrap_or(COLUMNS);
         let mut lines = vec![self.verdict(), self.requests_line()];
         for (title, rows) in [
             ("Inconclusive", self.inconclusive_rows()),
@@ -25,7 +32,7 @@ impl fmt::Display for AttackReport {
         ] {
             if !rows.is_empty() {
                 lines.extend([String::new(), title.to_owned()]);
-                lines.extend(rows);
+                lines.extend(rows.iter().map(|row| row.wrapped(columns)));
             }
         }
         f.write_str(&lines.join("\n"))
@@ -42,36 +49,36 @@ impl AttackReport {
         format!("{} {were} sent to {to}", counted(self.requests(), "request"))
     }
 
-    fn inconclusive_rows(&self) -> Vec<String> {
+    fn inconclusive_rows(&self) -> Vec<Row> {
         let row = |(endpoint, why): (&EndpointReport, &str)| {
-            wrapped("  ", &format!("{} proves nothing: {why}", endpoint.name()))
+            indented(format!("{} proves nothing: {why}", endpoint.name()))
         };
         self.inconclusive().map(row).collect()
     }
 
-    fn cause_rows(&self) -> Vec<String> {
+    fn cause_rows(&self) -> Vec<Row> {
         let row = |cause: &Cause<'_>| {
             let at = match self.endpoints() {
                 [_] => String::new(),
                 _ => format!(", at {}", counted(cause.endpoints(), "endpoint")),
             };
-            counted_row(cause.findings.len(), &format!("{}{at}", cause.sentence))
+            counted_row(cause.findings.len(), format!("{}{at}", cause.sentence))
         };
         self.causes().iter().map(row).collect()
     }
 
-    fn family_rows(&self) -> Vec<String> {
+    fn family_rows(&self) -> Vec<Row> {
         let of_endpoint = |endpoint: &EndpointReport| {
             let failing = endpoint.failing_families();
             let failing: Vec<_> =
                 failing.iter().map(|(family, count)| format!("all {count} of `{family}`")).collect();
             let row = format!("{}: {}", endpoint.name(), failing.join(", "));
-            (!failing.is_empty()).then(|| wrapped("  ", &row))
+            (!failing.is_empty()).then(|| indented(row))
         };
         self.endpoints().iter().filter_map(of_endpoint).collect()
     }
 
-    fn finding_rows(&self) -> Vec<String> {
+    fn finding_rows(&self) -> Vec<Row> {
         let row = |finding: &Finding| {
             let title = match finding.outcome() {
                 Outcome::GotIn(_) => "got in",
@@ -79,33 +86,33 @@ impl AttackReport {
                 Outcome::Refused(_) if self.exact => "was refused by another check",
                 _ => return None,
             };
-            Some(wrapped("  ", &format!("{title}: {finding}")))
+            Some(indented(format!("{title}: {finding}")))
         };
         let mut rows = Vec::new();
         for endpoint in self.endpoints() {
             let findings: Vec<_> = endpoint.findings().iter().filter_map(row).collect();
             if !findings.is_empty() {
-                rows.push(endpoint.name());
+                rows.push(Row { start: String::new(), text: endpoint.name() });
                 rows.extend(findings);
             }
         }
         rows
     }
 
-    fn undecided_rows(&self) -> Vec<String> {
+    fn undecided_rows(&self) -> Vec<Row> {
         let row = |(endpoint, finding): (&EndpointReport, &Finding)| {
             let (defect, name, outcome) = (finding.defect(), endpoint.name(), finding.outcome());
-            wrapped("  ", &format!("no conclusion: {defect} at {name} ({outcome})"))
+            indented(format!("no conclusion: {defect} at {name} ({outcome})"))
         };
         self.undecided().map(row).collect()
     }
 
-    fn not_sent_rows(&self) -> Vec<String> {
+    fn not_sent_rows(&self) -> Vec<Row> {
         self.not_sent().into_iter().map(|(reason, count)| counted_row(count, reason)).collect()
     }
 
-    fn not_attacked_rows(&self) -> Vec<String> {
-        let row = |(path, reason): &(String, String)| wrapped("  ", &format!("{path}: {reason}"));
+    fn not_attacked_rows(&self) -> Vec<Row> {
+        let row = |(path, reason): &(String, String)| indented(format!("{path}: {reason}"));
         self.not_attacked().iter().map(row).collect()
     }
 }
@@ -123,28 +130,34 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A row of a table: a count in the first column, then the text.
-fn counted_row(count: usize, text: &str) -> String {
-    wrapped(&format!("{count:>5}  "), text)
+fn indented(text: String) -> Row {
+    Row { start: "  ".to_owned(), text }
 }
 
-/// The text after `start`, wrapped between words. Later lines are indented by two columns more than the text.
-fn wrapped(start: &str, text: &str) -> String {
-    let indent = " ".repeat(start.len() + 2);
-    let (mut lines, mut line) = (Vec::new(), start.to_owned());
-    let mut is_first = true;
-    for word in text.split_whitespace() {
-        if !is_first && line.chars().count() + 1 + word.chars().count() > COLUMNS {
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-            is_first = true;
+/// A row of a table: a count in the first column, then the text.
+fn counted_row(count: usize, text: impl Into<String>) -> Row {
+    Row { start: format!("{count:>5}  "), text: text.into() }
+}
+
+impl Row {
+    /// Wraps the text between words. Later lines are indented by two columns more than the text.
+    fn wrapped(&self, columns: usize) -> String {
+        let indent = " ".repeat(self.start.len() + 2);
+        let (mut lines, mut line) = (Vec::new(), self.start.clone());
+        let mut is_first = true;
+        for word in self.text.split_whitespace() {
+            if !is_first && line.chars().count() + 1 + word.chars().count() > columns {
+                lines.push(std::mem::replace(&mut line, indent.clone()));
+                is_first = true;
+            }
+            if !std::mem::take(&mut is_first) {
+                line.push(' ');
+            }
+            line.push_str(word);
         }
-        if !std::mem::take(&mut is_first) {
-            line.push(' ');
-        }
-        line.push_str(word);
+        lines.push(line);
+        lines.join("\n")
     }
-    lines.push(line);
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -153,12 +166,15 @@ mod tests {
 
     #[test]
     fn long_line_is_wrapped_between_words() {
-        assert_eq!(wrapped("   12  ", "`aud` is not compared"), "   12  `aud` is not compared");
-        let long = wrapped("  ", &"word ".repeat(30));
-        assert!(long.lines().all(|line| line.len() <= COLUMNS), "{long}");
-        assert!(long.lines().nth(1).unwrap().starts_with("    word"), "{long}");
+        assert_eq!(counted_row(12, "`aud` is not compared").wrapped(80), "   12  `aud` is not compared");
+        for columns in [60, 80, 120] {
+            let long = indented("word ".repeat(30)).wrapped(columns);
+            assert!(long.lines().all(|line| line.len() <= columns), "{long}");
+            assert!(long.lines().any(|line| line.len() > columns - 5), "{long}");
+            assert!(long.lines().nth(1).unwrap().starts_with("    word"), "{long}");
+        }
         // A word that is longer than a line stays whole, so that a path can be copied.
         let path = "x".repeat(100);
-        assert_eq!(wrapped("  ", &path), format!("  {path}"));
+        assert_eq!(indented(path.clone()).wrapped(80), format!("  {path}"));
     }
 }

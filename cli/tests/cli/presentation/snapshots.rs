@@ -8,6 +8,7 @@ use std::time::Duration;
 use service_only::clock::{Clock as _, SystemClock};
 
 use super::{KID, fill};
+use crate::attack::{attack, guarded, guarded_with, serve};
 use crate::audit_log::{sealed, write_log};
 use crate::endpoints::TABLE;
 use crate::sandbox::{Ran, Sandbox};
@@ -118,7 +119,7 @@ const FIXED: [&str; 5] = [
 ];
 
 /// Every command but those whose output is a script or a page. Those that serve, and `attack`, show how they end without
-/// a server: the counts of a complete attack change with each new class.
+/// a server; the next test shows complete attacks.
 const STEPS: &[(&[&str], Input)] = &[
     (&["list"], Input::Nothing),
     (&["list", "--sort", "service", "--limit", "2"], Input::Nothing),
@@ -273,5 +274,27 @@ fn output_of_every_command_fits_the_terminal() {
                 masked(&all.replace(&sandbox.root().display().to_string(), "[FOLDER]"), &kid)
             )
         });
+    }
+}
+
+#[test]
+fn report_of_an_attack_fits_the_terminal() {
+    let sandbox = Sandbox::configured();
+    for width in WIDTHS {
+        let mut all = String::new();
+        let servers = [
+            ("a service that verifies", guarded(&sandbox), 0),
+            ("a service that admits another scheme", guarded_with(&sandbox, &["Bearer ", "Token "]), 1),
+            ("a service that refuses everybody", serve(|_| 401), 2),
+        ];
+        for (name, address, code) in servers {
+            let ran = run(&sandbox, width, &attack(&format!("http://{address}"), &[]), "");
+            assert_eq!(ran.code, code, "{name}: {}{}", ran.stdout, ran.stderr);
+            let _ = writeln!(all, "# {name}\n{}{}", ran.stdout, ran.stderr);
+        }
+        // The counts change with each new class, and exit codes are checked above.
+        let all: String = all.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        all.lines().for_each(|line| assert!(line.chars().count() <= width, "{width}: {line}"));
+        insta::assert_snapshot!(format!("attack_{width}"), all);
     }
 }
