@@ -65,6 +65,45 @@ mod tests {
         }
     }
 
+    /// Multiplies a big-endian number by a small one.
+    fn times(number: &[u8], factor: u32) -> Vec<u8> {
+        let mut carry = 0;
+        let product = number.iter().rev().map(|&byte| {
+            carry += u32::from(byte) * factor;
+            let low = carry as u8;
+            carry >>= 8;
+            low
+        });
+        let mut product: Vec<u8> = product.collect();
+        product.extend(carry.to_le_bytes());
+        product.reverse();
+        product
+    }
+
+    fn plus(a: &[u8], b: &[u8]) -> Vec<u8> {
+        let digit =
+            |number: &[u8], index: usize| number.iter().rev().nth(index).copied().map_or(0, u16::from);
+        let mut carry = 0;
+        let mut sum: Vec<u8> = (0..=a.len().max(b.len()))
+            .map(|index| {
+                carry = digit(a, index) + digit(b, index) + (carry >> 8);
+                carry as u8
+            })
+            .collect();
+        sum.reverse();
+        sum
+    }
+
+    #[test]
+    fn a_number_of_the_chip_has_the_fingerprint_although_it_is_no_power_of_65537() {
+        let primes = (3..=LARGEST_PRIME).filter(|number| (2..*number).all(|factor| number % factor != 0));
+        let modulus = primes.fold(vec![2], |product, prime| times(&product, prime));
+        for multiple in [1, 2, 77] {
+            let number = plus(&times(&modulus, multiple), &power(64));
+            assert!(is_fingerprinted(&number), "{multiple}");
+        }
+    }
+
     #[test]
     fn a_number_divisible_by_a_small_prime_has_no_fingerprint() {
         assert!(!is_fingerprinted(&[0]) && !is_fingerprinted(&[3]) && !is_fingerprinted(&[0x02, 0xbd]));
