@@ -89,6 +89,21 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_before_it_is_trusted_needs_another_hour() {
+        let mut time = PatientTime::new(moment(YEAR, 0));
+        assert_eq!(time.at(moment(60, HOUR - 60)), i64::MIN);
+        assert_eq!(time.at(moment(120, HOUR)), i64::MIN);
+        assert_eq!(time.at(moment(60 + HOUR, 2 * HOUR - 60)), 60 + HOUR);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_is_trusted_after_an_hour() {
+        let mut time = PatientTime::new(moment(YEAR, 0));
+        assert_eq!(time.at(moment(YEAR, HOUR - 1)), i64::MIN);
+        assert_eq!(time.at(moment(YEAR, HOUR)), YEAR);
+    }
+
+    #[test]
     fn a_forward_clock_jump_is_ignored_for_an_hour() {
         let mut time = settled();
         assert_eq!(time.at(moment(YEAR, HOUR + 60)), 60);

@@ -41,18 +41,25 @@ fn without(claim: &str) -> serde_json::Value {
     payload
 }
 
-fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result<Claims, Code> {
-    let expectations = Expectations {
+fn expectations(audience: &[&str], max_lifetime: Option<Duration>) -> Expectations {
+    Expectations {
         issuer: "bakery-auth".to_owned(),
         audience: audience.iter().map(|&name| name.to_owned()).collect(),
-        max_lifetime: None,
+        max_lifetime,
         #[cfg(feature = "experimental-wimse")]
         iat_is_optional: false,
-    };
+    }
+}
+
+fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result<Claims, Code> {
+    decide_by(&expectations(audience, None), payload, leeway)
+}
+
+fn decide_by(expectations: &Expectations, payload: &serde_json::Value, leeway: u64) -> Result<Claims, Code> {
     let text = payload.to_string();
     let claims = RawClaims::parse(text.as_bytes()).map_err(|denial| denial.code())?;
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(leeway) };
-    check(&expectations, &claims, at)
+    check(expectations, &claims, at)
         .and_then(|times| own_claims::claims(&claims, &times))
         .map_err(|denial| denial.code())
 }
@@ -80,14 +87,7 @@ fn a_token_of_another_type_is_refused_with_its_type() {
         let text = payload.to_string();
         let claims = RawClaims::parse(text.as_bytes()).unwrap();
         let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-        let expectations = Expectations {
-            issuer: "bakery-auth".to_owned(),
-            audience: vec![],
-            max_lifetime: None,
-            #[cfg(feature = "experimental-wimse")]
-            iat_is_optional: false,
-        };
-        let times = check(&expectations, &claims, at).unwrap();
+        let times = check(&expectations(&[], None), &claims, at).unwrap();
         own_claims::claims(&claims, &times).unwrap_err().reason().to_owned()
     };
     let said = reason(with(serde_json::json!({"type": "refresh"})));
@@ -329,4 +329,12 @@ fn an_age_is_proven_at_the_end_of_time_without_an_overflow() {
     assert_eq!(at.proven_issue(Some(i64::MAX)), Some(i64::MAX));
     let at = Moment { now: Timestamp::from_unix(i64::MIN), leeway: Duration::ZERO };
     assert_eq!(at.proven_issue(Some(i64::MIN + 61)), None);
+}
+
+#[test]
+fn a_token_without_iat_has_no_lifetime_that_could_be_limited() {
+    let limited = expectations(&[], Some(Duration::from_secs(365 * 86_400)));
+    assert!(decide_by(&limited, &payload(), 0).is_ok());
+    assert_eq!(decide_by(&limited, &without("iat"), 0).err(), Some(Code::MissingClaim));
+    assert!(decide(&without("iat"), &[], 0).is_ok(), "without a limit it needs none");
 }

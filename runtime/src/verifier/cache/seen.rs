@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_token_counts_as_seen_until_another_replaces_it() {
         let mut seen = Seen::new(4);
-        assert!(!seen.has(0) && !seen.has(0x0007_0000_0001));
+        assert!(!seen.has(0) && !seen.has(0x0001_0000_0000) && !seen.has(0x0007_0000_0001));
         seen.note(0x0008_0000_0001);
         assert!(seen.has(0x0008_0000_0001));
         assert!(!seen.has(0x000a_0000_0001), "another fingerprint");
