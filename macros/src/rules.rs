@@ -250,3 +250,28 @@ pub(crate) fn literal(token: &TokenTree) -> Option<Literal> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_of_whole_seconds_up_to_a_leap_year() {
+        for age in ["1s", "24h", "366days", "1d 2h 3s"] {
+            assert!(is_age(age), "{age}");
+        }
+        for age in ["0s", "1ms", "1500ms", "366days 1s", "367days", "100000days", "24"] {
+            assert!(!is_age(age), "{age}");
+        }
+    }
+
+    #[test]
+    fn a_path_parameter_is_named_like_an_identifier_or_with_hyphens() {
+        for name in ["a", "_", "_a", "tenant_id", "tenant-id", "a1"] {
+            assert!(is_parameter_name(name), "{name}");
+        }
+        for name in ["", "1", "1a", "-a", "é", "a.b", "*a", ":a"] {
+            assert!(!is_parameter_name(name), "{name}");
+        }
+    }
+}

@@ -238,3 +238,81 @@ fn condition_on_a_checked_argument_is_found_in_a_macro_fragment() {
     function(*written, Attribute::ServiceOnly, &mut errors);
     assert_eq!(errors.into_errors().len(), 1);
 }
+
+/// The messages about an attribute.
+fn messages(attribute: Attribute, tokens: &str) -> Vec<String> {
+    let mut errors = Diagnostics::default();
+    let tokens = tokens.parse().expect("tokens");
+    policy(attribute, Args::parse(attribute, tokens, &mut errors), &mut errors);
+    errors.into_errors().iter().map(ToString::to_string).collect()
+}
+
+/// Names of 31 letters that together have this many bytes with the spaces between them.
+fn words(bytes: usize) -> Vec<String> {
+    let mut words: Vec<String> = (0..bytes / 32).map(|index| format!("{index:a>31}")).collect();
+    match bytes % 32 {
+        31 => words.push("b".repeat(31)),
+        rest => words.last_mut().expect("a word").push_str(&"b".repeat(rest + 1)),
+    }
+    words
+}
+
+fn written(key: &str, bytes: usize) -> String {
+    let words = words(bytes);
+    assert_eq!(words.join(" ").len(), bytes);
+    format!("{key}({})", words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn longest_texts_are_accepted_and_one_byte_more_is_refused() {
+    for key in ["services", "roles", "scopes", "issuers", "actors"] {
+        assert_eq!(messages(SERVICES, &written(key, MAX_LIST_BYTES)), [""; 0], "{key}");
+        let [message] = &messages(SERVICES, &written(key, MAX_LIST_BYTES + 1))[..] else { panic!("{key}") };
+        assert!(message.contains("1025") && message.contains("1024"), "{message}");
+    }
+
+    let claims = |bytes: usize| {
+        let pairs = words(bytes).into_iter().map(|word| format!("{}={:?}", &word[..26], &word[27..]));
+        let letters = ('a'..='z').flat_map(|a| ('a'..='z').map(move |b| format!("{a}{b}")));
+        // Each claim has a name of its own.
+        let pairs = pairs
+            .zip(letters)
+            .map(|(pair, letters)| format!("{letters}{}", &pair[2..].replace(char::is_numeric, "n")));
+        format!("claims({})", pairs.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(messages(SERVICES, &claims(MAX_LIST_BYTES)), [""; 0]);
+    let [message] = &messages(SERVICES, &claims(MAX_LIST_BYTES + 1))[..] else { panic!("claims") };
+    assert!(message.contains("1025") && message.contains("1024"), "{message}");
+
+    let full = ["services", "roles", "scopes", "issuers"].map(|key| written(key, MAX_LIST_BYTES)).join(", ");
+    let rest = MAX_TEXT_BYTES - 4 * MAX_LIST_BYTES;
+    assert_eq!(messages(SERVICES, &format!("{full}, {}", written("actors", rest))), [""; 0]);
+    let beyond = messages(SERVICES, &format!("{full}, {}", written("actors", rest + 1)));
+    assert!(matches!(&beyond[..], [message] if message.contains("4129")), "{beyond:?}");
+
+    for (bytes, is_refused) in [(MAX_REASON_BYTES, false), (MAX_REASON_BYTES + 1, true)] {
+        let mut errors = Diagnostics::default();
+        let tokens = format!("reason = {:?}", "r".repeat(bytes)).parse().expect("tokens");
+        public(crate::args::PublicArgs::parse(tokens, &mut errors), &mut errors);
+        assert_eq!(errors.into_errors().len(), usize::from(is_refused), "{bytes}");
+    }
+}
+
+#[test]
+fn other_brackets_operators_and_suffixes_are_refused() {
+    for (attribute, tokens) in [
+        (Attribute::Callers, r#"services["a"], users()"#),
+        (SERVICES, r#"claims[tenant = "a"]"#),
+        (SERVICES, r#"crate : a::b"#),
+        (SERVICES, r#"crate = "a::b""#),
+        (SERVICES, r#"services("a"suffix)"#),
+        (SERVICES, r#"services(("a"))"#),
+        (SERVICES, r#"max_age = ("24h")"#),
+    ] {
+        assert_ne!(messages(attribute, tokens), [""; 0], "{tokens}");
+    }
+    let mut errors = Diagnostics::default();
+    let tokens = r#"reason : "why""#.parse().expect("tokens");
+    public(crate::args::PublicArgs::parse(tokens, &mut errors), &mut errors);
+    assert_eq!(errors.into_errors().len(), 1);
+}

@@ -42,3 +42,53 @@ pub(crate) fn edit_distance(left: &str, right: &str) -> usize {
     }
     row.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_similar_text_differs_in_at_most_two_characters_and_less_than_it_has() {
+        let known = &["mtls", "any", "ab"][..];
+        for (written, similar) in [
+            ("mtls", Some("mtls")),
+            ("mlts", Some("mtls")),
+            ("tls", Some("mtls")),
+            ("mt", Some("mtls")),
+            ("amy", Some("any")),
+            ("axx", None),
+            ("xyls_", None),
+            ("ax", None),
+            ("cd", None),
+        ] {
+            assert_eq!(similar_text(known, written), similar, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_distance_is_that_of_its_definition() {
+        fn defined(left: &[char], right: &[char]) -> usize {
+            match (left, right) {
+                ([], rest) | (rest, []) => rest.len(),
+                ([l, left @ ..], [r, right @ ..]) => {
+                    let substituted = defined(left, right) + usize::from(l != r);
+                    let removed = 1 + defined(left, &[&[*r], right].concat());
+                    substituted.min(removed).min(1 + defined(&[&[*l], left].concat(), right))
+                }
+            }
+        }
+        let mut texts = vec![String::new()];
+        for length in 0..4 {
+            let longer: Vec<_> = texts.iter().filter(|text| text.len() == length).cloned().collect();
+            texts.extend(
+                longer.iter().flat_map(|text| ["a", "b", "c"].map(|letter| format!("{text}{letter}"))),
+            );
+        }
+        for left in &texts {
+            for right in texts.iter().filter(|right| right.len() <= 3) {
+                let [l, r] = [left, right].map(|text| text.chars().collect::<Vec<_>>());
+                assert_eq!(edit_distance(left, right), defined(&l, &r), "{left} {right}");
+            }
+        }
+    }
+}

@@ -946,3 +946,24 @@ fn handler_with_too_many_arguments_is_refused() {
     assert!(refused(format!("fn f(caller: &Caller, {}) -> R {{}}", arguments(16))).is_empty());
     assert_eq!(mistakes_of_public_item(&format!("async fn f({}) {{}}", arguments(16))).len(), 1);
 }
+
+#[test]
+fn remedy_of_a_list_shows_a_value_of_its_kind() {
+    for (attribute, expected) in [
+        ("roles", r#""admin""#),
+        ("scopes", r#""orders:read""#),
+        ("issuers", r#""https://id.example""#),
+        ("actors", r#""gateway""#),
+        ("services", r#""orders""#),
+        ("any_scope()", "`any_scope()` would refuse every caller; name a scope"),
+        ("scopes()", "`scopes()` requires nothing"),
+        (r#"any_scope("a:*")"#, "write each scope"),
+        (r#"max_age = "5""#, "it has no unit"),
+        (r#"max_age = "5 moons""#, "`moons` is not a unit"),
+    ] {
+        let messages: Vec<_> = mistakes_of_attribute(attribute).iter().map(ToString::to_string).collect();
+        assert!(messages.iter().any(|message| message.contains(expected)), "{attribute}: {messages:?}");
+    }
+    let [error] = &mistakes_of_attribute(r#"any_scope("a:*")"#)[..] else { panic!("one mistake") };
+    assert!(!error.to_string().contains("any_scope(..)"), "it is that list already: {error}");
+}
