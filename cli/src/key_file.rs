@@ -205,8 +205,8 @@ impl KeySource {
 
     fn unusable(&self, error: &service_only::keys::KeyError) -> Problem {
         Problem::key(error).at(self.place()).help(format!(
-            "it must hold a private key for {}; make one with `service-token keygen --algorithm {} --out FILE`",
-            self.algorithm, self.algorithm
+            "`service-token keygen --algorithm {algorithm} --out FILE` makes a new private key for {algorithm}",
+            algorithm = self.algorithm
         ))
     }
 }

@@ -157,7 +157,9 @@ fn explained(error: &StoreError) -> Problem {
         StoreError::NoRevocation { .. } => problem.and("nothing was undone").help(
             "`service-token revocations` lists their numbers; the revocation of a token is deleted 400 days after the token expires",
         ),
-        StoreError::UndoneAlready { .. } => problem.and("nothing has changed"),
+        StoreError::UndoneAlready { .. } => problem.and("nothing has changed").help(
+            "`service-token revocations` lists what is in force; `service-token revoke` revokes again",
+        ),
         _ => problem,
     }
 }

@@ -236,6 +236,7 @@ fn undo_requires_an_existing_number_and_a_reason() {
         sandbox.run(&["unrevoke", &number, "--reason", "r"]).done();
         let message = sandbox.run(&["unrevoke", &number, "--reason", "r"]).refused();
         assert!(message.contains("was undone already"), "{message}");
+        assert!(message.contains("`service-token revoke` revokes again"), "{message}");
         // The number of the undoing is not one of a revocation.
         let next = (number.parse::<i64>().unwrap() + 1).to_string();
         assert!(sandbox.run(&["unrevoke", &next, "--reason", "r"]).not_found().contains("has no revocation"));

@@ -7,6 +7,7 @@ use service_only::{
     Dpop, Identity, KeySet, Proof, TrustedIssuer, Verifier,
     error::BuildError,
     issue::{DelegatedToken, DpopKey, IssueError, Issuer, MintedToken},
+    shutdown::shutdown_signal,
 };
 use service_only_client::{AttachToken, InvalidOrigin, TokenSource};
 use service_only_tls::{Certificate, InvalidSpiffeId, Tls, TlsError, TlsFiles, TlsServer};
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 async fn serve(router: Router, folder: &Path) -> Result<(), Box<dyn Error>> {
     let tls = TlsFiles::cert_manager(folder).open()?;
     let listener = TcpListener::bind("0.0.0.0:8443").await?;
-    TlsServer::new(tls).serve(listener, router, std::future::pending()).await?;
+    TlsServer::new(tls).serve(listener, router, shutdown_signal()?).await?;
     Ok(())
 }
 

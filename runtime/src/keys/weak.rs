@@ -39,7 +39,9 @@ pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), Ke
 pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     let bits = bit_length(n);
     if bits < MIN_RSA_BITS {
-        return Err(KeyError::weak(format!("the RSA key has {bits} bits, fewer than {MIN_RSA_BITS}")));
+        return Err(KeyError::weak(format!(
+            "the RSA key has {bits} bits, fewer than {MIN_RSA_BITS}: its owner must make a longer one"
+        )));
     }
     if bits > MAX_RSA_BITS {
         return Err(KeyError::unusable(format!("the RSA key has {bits} bits, more than {MAX_RSA_BITS}")));

@@ -2,7 +2,12 @@
 //! without the set from building.
 
 use axum::{Router, routing::delete};
-use service_only::{KeySet, Verifier, error::BuildError, service_only};
+use service_only::{
+    KeySet, Verifier,
+    error::BuildError,
+    service_only,
+    shutdown::{drain, shutdown_signal},
+};
 
 #[service_only(services("gateway", @deleters))]
 async fn remove_stock() -> &'static str {
@@ -20,11 +25,11 @@ fn app(verifier: Verifier) -> Router {
 
 /// The arguments are the services that may remove the stock.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let keys = KeySet::from_jwks_file("jwks.json")?;
     let verifier = verifier_with_a_set(keys, std::env::args().skip(1).collect())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(verifier)).await?)
+    Ok(drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await?)
 }
 
 #[cfg(test)]

@@ -103,10 +103,10 @@ const RESERVED_WORDS: &[&str] = &[
 ];
 
 /// Words that are reserved only as a whole: they name an address or a distinguished name, and harmless words
-/// start with them.
+/// start with them. A cookie can name a caller too, and the callers of this gateway send tokens.
 const RESERVED_WHOLE_WORDS: &[&str] = &[
     "addr", "address", "clientip", "dn", "ip", "ips", "ipv4", "ipv6", "realip", "socketip", "sub", "act",
-    "app", "appid", "as", "cn", "method", "path", "redirect", "san", "scheme", "source", "uri",
+    "app", "appid", "as", "cn", "cookie", "method", "path", "redirect", "san", "scheme", "source", "uri",
 ];
 
 /// Names and prefixes of names, without `x-`, of fields that proxies and platforms set and that no word above

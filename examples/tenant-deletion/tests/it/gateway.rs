@@ -153,7 +153,6 @@ const OF_ANY_CLIENT: &[&str] = &[
     "cache-control",
     "connection",
     "content-type",
-    "cookie",
     "dpop",
     "early-data",
     "host",

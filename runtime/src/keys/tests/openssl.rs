@@ -176,7 +176,11 @@ fn a_public_key_that_cannot_be_used_is_named_with_what_to_do() {
         ),
         (public("openssl genpkey -algorithm ED25519"), Algorithm::RS256, "use EdDSA, Ed25519"),
         (public("openssl genpkey -algorithm X25519"), Algorithm::EdDSA, "X25519"),
-        (public(&format!("{RSA}:1024")), Algorithm::RS256, "1024 bits, fewer than 2048"),
+        (
+            public(&format!("{RSA}:1024")),
+            Algorithm::RS256,
+            "1024 bits, fewer than 2048: its owner must make a longer one",
+        ),
         (public(&format!("{RSA}:2048")), Algorithm::ES256, "use RS256"),
         (public(&format!("{RSA}:2048 -pkeyopt rsa_keygen_pubexp:3")), Algorithm::RS256, "exponent is 3"),
         (format!("{EC}:P-256"), Algorithm::ES256, "this is a private key"),

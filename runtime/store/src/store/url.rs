@@ -33,8 +33,17 @@ impl FromStr for Address {
             return postgres(&from_dsn(url)?);
         }
         let rule = "an address of a store is `sqlite:PATH` or `postgres://USER@HOST/DATABASE`";
-        Err(StoreError::BadUrl(rule.to_owned()))
+        // The rest may contain a password.
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+        let found = scheme.map(|scheme| format!(", not `{scheme}://`")).unwrap_or_default();
+        Err(StoreError::BadUrl(format!("{rule}{found}")))
     }
+}
+
+/// RFC 3986 section 3.1, with a bound.
+fn is_scheme(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    text.len() <= 20 && text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(inner)
 }
 
 fn sqlite(path: &str) -> Result<Address, StoreError> {
@@ -133,6 +142,10 @@ fn check_parameters(url: &str) -> Result<(), StoreError> {
                 format!("its parameter `{name}` may only be {}", values.join(", "))
             }
             // Not quoted if it may be a part of a password.
+            None if name == "passfile" => "it takes no `passfile`; set PGPASSFILE".to_owned(),
+            None if name == "service" => {
+                "it takes no `service`; write the parts of the service into the address".to_owned()
+            }
             None if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && name.len() < 30 => {
                 format!(
                     "its parameter `{name}` is not known; `sslmode`, `sslrootcert`, `host`, `port`, `dbname`, `user`, `application_name` and `options` are"
@@ -378,6 +391,22 @@ mod tests {
             assert!(matches!(error, StoreError::BadUrl(_)), "{url}");
             assert!(!error.to_string().contains("hush"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_with_what_to_write() {
+        for (url, expected) in [
+            ("mysql://a:hush@b/c", "not `mysql://`"),
+            ("postgres://db/tokens?passfile=x", "set PGPASSFILE"),
+            ("postgres://db/tokens?service=x", "write the parts of the service"),
+            ("host=db service=x", "write the parts of the service"),
+            ("postgres://a,b/tokens", "several hosts"),
+        ] {
+            let error = url.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{url}: {error}");
+        }
+        let odd = "hush of you://a".parse::<Address>().unwrap_err().to_string();
+        assert!(!odd.contains("hush"), "{odd}");
     }
 
     #[test]
