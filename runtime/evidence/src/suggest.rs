@@ -145,7 +145,7 @@ pub fn patch(suggestions: &[Suggestion], folder: &Path) -> io::Result<Patch> {
         match <[_; 1]>::try_from(found) {
             Ok([edit]) => edits.push(edit),
             Err(found) if found.is_empty() => patch.not_found.push(format!(
-                "`{}`: no `fn` with this name and a `#[service_only]` above it is on line {}",
+                "`{}`: no `fn` with this name and a plain `#[service_only]` above it is on line {}",
                 suggestion.endpoint,
                 suggestion.line.unwrap_or_default()
             )),
@@ -165,7 +165,7 @@ pub fn patch(suggestions: &[Suggestion], folder: &Path) -> io::Result<Patch> {
     Ok(patch)
 }
 
-/// Lines of a file that a suggestion replaces.
+/// Lines of a file that a suggestion replaces, each with its end.
 #[derive(Debug)]
 struct Edit {
     /// The first replaced line, from 0.
@@ -175,11 +175,12 @@ struct Edit {
     replacement: Vec<String>,
 }
 
-const ATTRIBUTE: &str = "#[service_only";
+/// The ways to write the attribute's name.
+const NAMES: [&str; 3] = ["::service_only::service_only", "service_only::service_only", "service_only"];
 
 impl Edit {
     fn find(source: &str, suggestion: &Suggestion) -> Option<Self> {
-        let lines: Vec<&str> = source.lines().collect();
+        let lines = lines(source);
         let name = suggestion.endpoint.rsplit("::").next()?;
         let line = (suggestion.line? as usize).checked_sub(1)?;
         let definition = lines.get(line)?;
@@ -187,22 +188,54 @@ impl Edit {
         if !after.starts_with(['(', '<']) {
             return None;
         }
-        // The attribute is among the attributes above the function; a blank line or a `}` ends them.
-        let above = lines.get(..line)?.iter().rposition(|line| line.trim_start().starts_with(ATTRIBUTE))?;
-        let between = lines.get(above..line)?;
-        if between.iter().any(|line| matches!(line.trim(), "" | "}")) {
-            return None;
-        }
-        let text = between.join("\n");
+        let above = lines.get(..line)?.iter().rposition(|line| after_name(line).is_some())?;
+        let text = lines.get(above..line)?.concat();
         let end = end_of_attribute(&text)?;
-        let attribute = text.get(..end)?;
-        let count = attribute.lines().count();
-        // Nothing else may be on the last line.
-        if !text.get(end..)?.lines().next().unwrap_or_default().trim().is_empty() {
+        let (attribute, after) = text.split_at_checked(end)?;
+        // Nothing else may be on the last line, and the attribute must be that of this function.
+        let rest = after.split_inclusive('\n').next().unwrap_or_default();
+        if !rest.trim().is_empty() || !has_only_attributes(after) {
             return None;
         }
-        let replaced = with_services(attribute, &suggestion.narrower)?;
-        Some(Self { first: above, count, replacement: replaced.lines().map(str::to_owned).collect() })
+        let replaced = with_services(attribute, &suggestion.narrower)? + rest;
+        Some(Self {
+            first: above,
+            count: attribute.lines().count(),
+            replacement: replaced.split_inclusive('\n').map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// The lines of a source, each with its end: `\n`, `\r\n`, or nothing at the end of the file.
+fn lines(source: &str) -> Vec<&str> {
+    source.split_inclusive('\n').collect()
+}
+
+/// The byte after the attribute's name, if the text starts with the attribute. A longer path is another attribute.
+fn after_name(text: &str) -> Option<usize> {
+    let start = text.len() - text.trim_start().len();
+    let inside = text.get(start..)?.strip_prefix("#[")?;
+    let name = NAMES
+        .iter()
+        .find(|name| inside.strip_prefix(**name).is_some_and(|rest| rest.starts_with(['(', ']'])))?;
+    Some(start + "#[".len() + name.len())
+}
+
+/// Whether a text has only attributes and line comments.
+fn has_only_attributes(mut text: &str) -> bool {
+    loop {
+        text = text.trim_start();
+        text = if text.is_empty() {
+            return true;
+        } else if text.starts_with("//") {
+            text.split_once('\n').map_or("", |(_, rest)| rest)
+        } else if text.starts_with("#[")
+            && let Some(rest) = end_of_attribute(text).and_then(|end| text.get(end..))
+        {
+            rest
+        } else {
+            return false;
+        };
     }
 }
 
@@ -241,13 +274,18 @@ fn brackets(text: &str, start: usize) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// The attribute with another list of services.
+/// The attribute with another list of services. `None` for an attribute with comments or unusual literals, whose brackets
+/// and quotes this file does not read.
 fn with_services(attribute: &str, services: &[String]) -> Option<String> {
     let list = format!("services({})", quoted(services));
-    let name_end = attribute.find(ATTRIBUTE)? + ATTRIBUTE.len();
-    let Some(open) = attribute.get(name_end..)?.starts_with('(').then_some(name_end) else {
-        return Some(format!("{}({list})]", attribute.get(..name_end)?));
-    };
+    let open = after_name(attribute)?;
+    let (name, arguments) = attribute.split_at_checked(open)?;
+    if arguments == "]" {
+        return Some(format!("{name}({list})]"));
+    }
+    if !is_plain(arguments) {
+        return None;
+    }
     let mut depth = 0;
     let mut start = None;
     for (at, kind) in brackets(attribute, open) {
@@ -275,10 +313,17 @@ fn with_services(attribute: &str, services: &[String]) -> Option<String> {
     Some(format!("{}{list}{comma}{inside}", attribute.get(..=open)?))
 }
 
+/// Whether arguments have no comment, and only texts such as `"orders"`.
+fn is_plain(arguments: &str) -> bool {
+    let mut outside = arguments.split('"').step_by(2);
+    !arguments.contains('\\')
+        && outside.all(|text| !text.contains(['/', '\'', '#']) && !text.ends_with(char::is_alphanumeric))
+}
+
 const CONTEXT: usize = 3;
 
 fn diff(path: &str, source: &str, edits: &[&Edit], patch: &mut String) {
-    let lines: Vec<&str> = source.lines().collect();
+    let lines = lines(source);
     let line = |at: usize| lines.get(at).copied().unwrap_or_default();
     patch.push_str(&format!("--- a/{path}\n+++ b/{path}\n"));
     let mut moved = 0_isize;
@@ -291,15 +336,15 @@ fn diff(path: &str, source: &str, edits: &[&Edit], patch: &mut String) {
         let mut current = *edit;
         loop {
             while at < current.first {
-                hunk.push_str(&format!(" {}\n", line(at)));
+                push(&mut hunk, ' ', line(at));
                 (old, new, at) = (old + 1, new + 1, at + 1);
             }
             for _ in 0..current.count {
-                hunk.push_str(&format!("-{}\n", line(at)));
+                push(&mut hunk, '-', line(at));
                 (old, at) = (old + 1, at + 1);
             }
             for added in &current.replacement {
-                hunk.push_str(&format!("+{added}\n"));
+                push(&mut hunk, '+', added);
                 new += 1;
             }
             match edits.peek() {
@@ -309,12 +354,21 @@ fn diff(path: &str, source: &str, edits: &[&Edit], patch: &mut String) {
         }
         let end = (at + CONTEXT).min(lines.len());
         while at < end {
-            hunk.push_str(&format!(" {}\n", line(at)));
+            push(&mut hunk, ' ', line(at));
             (old, new, at) = (old + 1, new + 1, at + 1);
         }
         let new_start = (start + 1).saturating_add_signed(moved);
         patch.push_str(&format!("@@ -{},{old} +{new_start},{new} @@\n{hunk}", start + 1));
         moved += new.cast_signed() - old.cast_signed();
+    }
+}
+
+/// Adds a line with its own end to a hunk.
+fn push(hunk: &mut String, sign: char, line: &str) {
+    hunk.push(sign);
+    hunk.push_str(line);
+    if !line.ends_with('\n') {
+        hunk.push_str("\n\\ No newline at end of file\n");
     }
 }
 

@@ -47,6 +47,40 @@ fn suggestions() -> Vec<Suggestion> {
         .to_vec()
 }
 
+/// Applies the patch; `false` without git.
+#[track_caller]
+fn git_applies(folder: &Path, patch: &Patch, option: &str) -> bool {
+    fs::write(folder.join("narrow.patch"), &patch.text).unwrap();
+    let git = |arguments: &[&str]| Command::new("git").args(arguments).current_dir(folder).output();
+    for arguments in [&["apply", "--check", "narrow.patch"][..], &["apply", option, "narrow.patch"]] {
+        let Ok(done) = git(arguments) else {
+            eprintln!("skipped: git is not installed");
+            return false;
+        };
+        assert!(done.status.success(), "{}\n{}", String::from_utf8_lossy(&done.stderr), patch.text);
+    }
+    true
+}
+
+/// The source after the suggestion for the handler `reserve` on a line; `None` if it was not found.
+#[track_caller]
+fn narrowed_source(source: &str, line: u32) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lib.rs");
+    fs::write(&file, source).unwrap();
+    let suggestion = Suggestion { line: Some(line), ..suggestions().remove(0) };
+    let patch = patch(&[suggestion], folder.path()).unwrap();
+    if patch.text.is_empty() {
+        assert_eq!(patch.not_found.len(), 1);
+        return None;
+    }
+    git_applies(folder.path(), &patch, "--whitespace=nowarn").then(|| fs::read_to_string(file).unwrap())
+}
+
+fn has_git() -> bool {
+    Command::new("git").arg("--version").output().is_ok()
+}
+
 #[test]
 fn suggested_attribute_keeps_every_other_requirement() {
     let access: Access = serde_json::from_str(
@@ -67,13 +101,9 @@ fn patch_is_accepted_by_git_and_narrows_each_form_of_the_attribute() {
     fs::write(&file, SOURCE).unwrap();
     let patch = patch(&suggestions(), folder.path()).unwrap();
     assert_eq!(patch.not_found, Vec::<String>::new());
-    fs::write(folder.path().join("narrow.patch"), &patch.text).unwrap();
-    let applied = Command::new("git").args(["apply", "narrow.patch"]).current_dir(folder.path()).output();
-    let Ok(applied) = applied else {
-        eprintln!("skipped: git is not installed");
+    if !git_applies(folder.path(), &patch, "--whitespace=error-all") {
         return;
-    };
-    assert!(applied.status.success(), "{}\n{}", String::from_utf8_lossy(&applied.stderr), patch.text);
+    }
     let text = fs::read_to_string(file).unwrap();
     for expected in [
         "#[service_only(services(\"orders\"), scopes(\"stock:write\"))]\n#[tracing::instrument]\nasync fn reserve",
@@ -131,4 +161,58 @@ fn narrowed_table_admits_the_services_that_called() {
     // Half of the window has no records.
     let longer = Window { length: 20 * HOUR, ..window };
     assert!(survey.suggestions(&table, longer).is_empty());
+}
+
+#[test]
+fn suggestion_never_widens_access() {
+    if !has_git() {
+        return;
+    }
+    let rest = "scopes(\"stock:write\"), max_age = \"60s\")]\nasync fn reserve() {}\n";
+    for name in ["service_only", "service_only::service_only", "::service_only::service_only"] {
+        let now = format!("#[{name}(services(\"orders\",\"billing\"), {rest}");
+        let narrower = format!("#[{name}(services(\"orders\"), {rest}");
+        assert_eq!(narrowed_source(&now, 2), Some(narrower), "{name}");
+        let narrower = format!("#[{name}(services(\"orders\"))]\nasync fn reserve() {{}}\n");
+        assert_eq!(narrowed_source(&format!("#[{name}]\nasync fn reserve() {{}}\n"), 2), Some(narrower));
+    }
+    for attribute in [
+        // Other attributes, and forms that are not read.
+        "#[service_only_if(scopes(\"a\"))]",
+        "#[service_only::other(scopes(\"a\"))]",
+        "#[service_only::service_only::x(scopes(\"a\"))]",
+        "#[service_only (scopes(\"a\"))]",
+        "#[service_only = \"a\"]",
+        "#[service_only(/* services(\"orders\") */ services(\"orders\", \"billing\"))]",
+        "#[service_only(services(r\"orders\", \"billing\"), scopes(\"a\"))]",
+        // The attribute of another function or of the block.
+        "#[service_only]\nasync fn other() {}",
+        "#[service_only]\n#[tonic::async_trait]\nimpl Stock for Shop {",
+    ] {
+        let source = format!("{attribute}\nasync fn reserve() {{}}\n");
+        let line = u32::try_from(source.lines().count()).unwrap();
+        assert_eq!(narrowed_source(&source, line), None, "{attribute}");
+    }
+}
+
+#[test]
+fn patch_keeps_the_end_of_each_line() {
+    if !has_git() {
+        return;
+    }
+    let unix = "// First.\n#[service_only(\n    services(\"orders\", \"billing\"),\n)]\n#[doc = \"a\"]\n// Why.\nasync fn reserve() {}\n";
+    let narrower = unix.replace(", \"billing\"", "");
+    for (now, narrower) in [
+        (unix.replace('\n', "\r\n"), narrower.replace('\n', "\r\n")),
+        (unix.trim_end().to_owned(), narrower.trim_end().to_owned()),
+        (
+            unix.replace('\n', "\r\n").trim_end().to_owned(),
+            narrower.replace('\n', "\r\n").trim_end().to_owned(),
+        ),
+        (format!("{unix}// No end"), format!("{narrower}// No end")),
+        (unix.replacen('\n', "\r\n", 2), narrower.replacen('\n', "\r\n", 2)),
+        (format!("{unix}\n\n\n\n// No end"), format!("{narrower}\n\n\n\n// No end")),
+    ] {
+        assert_eq!(narrowed_source(&now, 7), Some(narrower));
+    }
 }
