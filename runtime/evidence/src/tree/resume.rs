@@ -1,7 +1,8 @@
 //! The state of a tree when a process starts: the last checkpoint, its tiles, and the lines that came after it.
 //!
 //! A process that was killed leaves lines that are not in the tree. They are added now. A log with fewer or other lines
-//! than its checkpoint is an error: the checkpoint is never replaced by one of a smaller or different tree.
+//! than its checkpoint is an error: the checkpoint is never replaced by one of a smaller or different tree. A checkpoint
+//! that is missing, or smaller than one of the history, was removed or set back: that is an error too.
 
 use std::{
     io,
@@ -64,6 +65,7 @@ impl Resumed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        check_history(checkpoint.as_ref(), folder, key).map_err(|text| broken(log, &text))?;
         let Some(checkpoint) = checkpoint else {
             // The lines of a log that had no tree are its first leaves.
             return Self::follow(log, &files_of(log)?, None, Edge::default());
@@ -147,6 +149,31 @@ impl Resumed {
     pub(super) fn size(&self) -> u64 {
         self.edge.size() + self.files().map(|file| file.leaves.len() as u64).sum::<u64>()
     }
+}
+
+/// Whether the last checkpoint is as large as each one of the history. A kill cannot make it smaller, also not at the first
+/// start, because the history is written after the checkpoint.
+fn check_history(last: Option<&Checkpoint>, folder: &Folder, key: &LogKey) -> Result<(), String> {
+    for text in folder.history().map_err(|error| format!("its history cannot be read: {error}"))? {
+        let kept = Checkpoint::read(&text, key.public())
+            .map_err(|error| format!("a checkpoint of the history is not valid: {error}"))?;
+        match last {
+            Some(last) if kept.size <= last.size => {}
+            Some(last) => {
+                return Err(format!(
+                    "the checkpoint has {} records, and one of the history has {}",
+                    last.size, kept.size
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "the checkpoint is missing, and one of the history has {} records",
+                    kept.size
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The file that was the current one at a checkpoint. Its first line is the leaf with the number `file_start`. The number of
