@@ -4,6 +4,7 @@
 //! `commands`. Shared code (configuration, key files, safe writing, escaping) is beside it. This crate makes
 //! no decision about a token: the runtime does.
 
+mod acceptance;
 mod arguments;
 mod bounded_file;
 mod certificate;

@@ -16,6 +16,7 @@ use service_only::{
     issue::{Issuer, MintedToken},
 };
 
+use crate::acceptance::Acceptance;
 use crate::certificate;
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::dpop_key;
@@ -81,6 +82,17 @@ pub(crate) struct TokenOptions {
     /// [default: the configuration's, else none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "bind_certificate"])]
     pub(crate) bind_dpop_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) refused: RefusedTokens,
+}
+
+/// What happens to a token that `verify` refuses with the same configuration.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct RefusedTokens {
+    /// Mint the token even if `verify` refuses it with the same configuration, because of its issuer,
+    /// audience, lifetime, profile or key. Only for a verifier with other settings
+    #[arg(long)]
+    pub(crate) dangerously_mint_refused: bool,
 }
 
 /// Which services get a token.
@@ -153,12 +165,11 @@ pub(crate) fn mint<R>(
 pub(crate) fn mint_again<R>(
     config: &Config,
     services: BTreeMap<ServiceName, ServiceEntry>,
-    lifetime: Option<Lifetime>,
+    options: &TokenOptions,
     registry: &RegistryOptions,
     ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
 ) -> Outcome<Minted<R>> {
-    let options = TokenOptions { lifetime, ..TokenOptions::default() };
-    mint_for(services, &SigningOptions::default(), Some(config), &options, registry, ready)
+    mint_for(services, &SigningOptions::default(), Some(config), options, registry, ready)
 }
 
 /// Mints tokens in memory, checks that they could be recorded, and hands none out.
@@ -177,11 +188,10 @@ pub(crate) fn attempt(
 pub(crate) fn try_again(
     config: &Config,
     services: BTreeMap<ServiceName, ServiceEntry>,
-    lifetime: Option<Lifetime>,
+    options: &TokenOptions,
     registry: &RegistryOptions,
 ) -> Outcome<Vec<ServiceToken>> {
-    let options = TokenOptions { lifetime, ..TokenOptions::default() };
-    attempt_for(&services, &SigningOptions::default(), Some(config), &options, registry)
+    attempt_for(&services, &SigningOptions::default(), Some(config), options, registry)
 }
 
 fn attempt_for(
@@ -195,8 +205,10 @@ fn attempt_for(
         return Ok(Vec::new());
     }
     let issuer = issuer(signing, config, options)?;
+    let acceptance = Acceptance::of(signing, config, options, &issuer);
     let tokens = all(&issuer, services, options)?;
-    registry.check(config, &tokens)?;
+    acceptance.check(&tokens)?;
+    registry.check(config, &tokens, acceptance.other_key.as_ref())?;
     warn_of_long_lives(&tokens);
     Ok(tokens)
 }
@@ -225,10 +237,12 @@ fn mint_for<R>(
         return Ok(Minted { ready: ready(&[])?, tokens: Vec::new() });
     }
     let issuer = issuer(signing, config, options)?;
+    let acceptance = Acceptance::of(signing, config, options, &issuer);
     loop {
         let tokens = all(&issuer, &services, options)?;
+        acceptance.check(&tokens)?;
         let ready = ready(&tokens)?;
-        match registry.record(config, &tokens)? {
+        match registry.record(config, &tokens, acceptance.other_key.as_ref())? {
             Recorded::Done => {
                 warn_of_long_lives(&tokens);
                 return Ok(Minted { tokens, ready });
@@ -277,16 +291,15 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     })?;
 
     let mut builder = Issuer::builder().issuer(name).key(source.load()?);
-    let profile = options.profile.or(config.and_then(|config| config.profile)).unwrap_or_default();
+    let profile = profile(config, options);
     let lifetime = lifetime(config, options);
-    let audience = options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()));
+    let audience = audience(config, options);
     if profile == Profile::Strict {
         if audience.is_none() {
             return Err(Problem::usage("a strict token needs an audience, and none is named")
                 .help("pass `--audience AUDIENCE`, or write `audience` into the configuration"));
         }
         builder = builder.strict();
-        warn_of_a_life_that_strict_verifiers_refuse(lifetime);
     }
     if let Some(lifetime) = lifetime {
         builder = builder.lifetime(lifetime);
@@ -297,12 +310,12 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     builder.build().map_err(|error| Problem::usage(error.to_string()))
 }
 
-/// By default a verifier accepts strict tokens with a lifetime of at most one day.
-fn warn_of_a_life_that_strict_verifiers_refuse(lifetime: Option<Duration>) {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    if lifetime.is_some_and(|lifetime| lifetime > DAY) {
-        output::warning("by default, a strict verifier refuses tokens that are valid for more than 24 h");
-    }
+pub(crate) fn profile(config: Option<&Config>, options: &TokenOptions) -> Profile {
+    options.profile.or(config.and_then(|config| config.profile)).unwrap_or_default()
+}
+
+pub(crate) fn audience<'a>(config: Option<&'a Config>, options: &'a TokenOptions) -> Option<&'a str> {
+    options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()))
 }
 
 fn lifetime(config: Option<&Config>, options: &TokenOptions) -> Option<Duration> {

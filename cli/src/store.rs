@@ -185,18 +185,35 @@ impl RegistryOptions {
     }
 
     /// Checks that the tokens could be recorded, and records none.
-    pub(crate) fn check(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<()> {
-        let Some(url) = self.store.url(config).filter(|_| !self.no_store) else { return Ok(()) };
+    pub(crate) fn check(
+        &self,
+        config: Option<&Config>,
+        tokens: &[ServiceToken],
+        other_key: Option<&Problem>,
+    ) -> Outcome<()> {
+        let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
+            return other_key.cloned().map_or(Ok(()), Err);
+        };
         let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
         run(async {
             let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-            mintable::check(&store, config, &records).await
+            mintable::check(&store, config, &records, other_key).await
         })
     }
 
     /// Records the tokens before they are handed out, if a store is configured.
-    pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<Recorded> {
+    ///
+    /// `other_key` is the problem of a key that only a journal can make acceptable.
+    pub(crate) fn record(
+        &self,
+        config: Option<&Config>,
+        tokens: &[ServiceToken],
+        other_key: Option<&Problem>,
+    ) -> Outcome<Recorded> {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
+            if let Some(problem) = other_key {
+                return Err(problem.clone());
+            }
             if self.note.is_some() {
                 return Err(Problem::usage("a note needs a store").help("pass `--store URL`"));
             }
@@ -211,7 +228,7 @@ impl RegistryOptions {
                 refused(error).help("no token was printed; `--no-store` mints without the registry")
             };
             let store = Store::connect(&url).await.map_err(|error| unprinted(&error))?;
-            mintable::check(&store, config, &records).await?;
+            mintable::check(&store, config, &records, other_key).await?;
             match store.record_minted(&records).await {
                 Ok(()) => {
                     prune_some(&store, config).await;

@@ -82,6 +82,12 @@ impl Answer {
         self.claims.as_ref()?.get("service")?.as_str()
     }
 
+    /// Why the token is refused, apart from the proof of possession that a bound token needs in each request.
+    pub(crate) fn refusal_without_proof(&self) -> Option<&str> {
+        let is_accepted = self.verdict == Verdict::Accept || self.code == "proof_missing";
+        (!is_accepted).then_some(self.reason.as_str())
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self.verdict {
             Verdict::Accept => Exit::Done,

@@ -23,7 +23,7 @@ use crate::new_file::{NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::service_token::ServiceToken;
-use crate::signing;
+use crate::signing::{self, RefusedTokens, TokenOptions};
 use crate::stdout;
 use crate::store::{self, StoreAndConfig, refused};
 use crate::unlisted;
@@ -53,6 +53,8 @@ pub(crate) struct RenewOptions {
     /// Lifetime of the new tokens [default: as for `generate`]
     #[arg(long, value_name = "DURATION")]
     lifetime: Option<Lifetime>,
+    #[command(flatten)]
+    refused: RefusedTokens,
     /// Folder with the tokens in use, as files `NAME.token` [default: --out-dir]
     #[arg(long, value_name = "DIR")]
     deployed: Option<PathBuf>,
@@ -112,12 +114,14 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     }
     let services = config.services.iter().filter(|(service, _)| due.contains_key(*service));
     let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
+    let token =
+        TokenOptions { lifetime: options.lifetime, refused: options.refused, ..TokenOptions::default() };
     let registry = options.store.registry(Some("renewed".to_owned()), options.by.clone());
     if options.dry_run.dry_run {
-        let tokens = signing::try_again(&config, services, options.lifetime, &registry)?;
+        let tokens = signing::try_again(&config, services, &token, &registry)?;
         return preview(&tokens, &due, options.format);
     }
-    let minted = signing::mint_again(&config, services, options.lifetime, &registry, |tokens| {
+    let minted = signing::mint_again(&config, services, &token, &registry, |tokens| {
         options.out_dir.as_deref().map(|dir| generate::stage(dir, tokens, Overwrite::Replace)).transpose()
     })?;
     for (service, why) in &due {

@@ -12,12 +12,18 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::published::{ExistingSet, Unknown};
 
 /// Checks that the journal and the published set have the key of these tokens. Before the first rotation there is
-/// nothing to compare with.
-pub(super) async fn check(store: &Store, config: Option<&Config>, tokens: &[TokenRecord]) -> Outcome<()> {
+/// nothing to compare with
+/// except the configured key: `other_key` is the problem of any other one.
+pub(super) async fn check(
+    store: &Store,
+    config: Option<&Config>,
+    tokens: &[TokenRecord],
+    other_key: Option<&Problem>,
+) -> Outcome<()> {
     let Some(TokenRecord { issuer, kid, .. }) = tokens.first() else { return Ok(()) };
     let keys = store.keys(issuer).await.map_err(|error| refused(&error))?;
     if keys.is_empty() {
-        return Ok(());
+        return other_key.cloned().map_or(Ok(()), Err);
     }
     match keys.iter().find(|key| key.kid == *kid).map(|key| key.state) {
         None => {

@@ -68,8 +68,8 @@ fn the_command_and_a_service_give_the_same_verdict_by_the_same_file() {
         let valid = mint(&[]);
         let tokens = [
             valid.clone(),
-            mint(&["--audience", "other"]),
-            mint(&["--issuer", "other-auth"]),
+            mint(&["--audience", "other", "--dangerously-mint-refused"]),
+            mint(&["--issuer", "other-auth", "--dangerously-mint-refused"]),
             valid.replace('.', "_"),
             format!("{valid}x"),
             format!("{}.{}", valid.rsplit_once('.').unwrap().0, "AAAA"),

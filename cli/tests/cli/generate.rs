@@ -32,6 +32,7 @@ fn options_override_the_configuration() {
         "y",
         "--lifetime",
         "1h",
+        "--dangerously-mint-refused",
     ];
     let ran = sandbox.run(&[&["generate", "orders"], options.as_slice()].concat()).done();
     let claims = claims_of(ran.line());

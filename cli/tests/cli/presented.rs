@@ -51,7 +51,7 @@ fn unauthentic_token_revokes_nothing() {
         assert!(message.contains(&jti), "the operator can still decide: {message}");
         assert_eq!(sandbox.run(&["revocations"]).done().stdout, "");
         // The same key in a stranger's hands, under another issuer: no key of it is known.
-        let other = ["generate", "orders", "--issuer", "another", "--no-store"];
+        let other = ["generate", "orders", "--issuer", "another", "--no-store", "--dangerously-mint-refused"];
         let foreign = sandbox.run(&other).done().line().to_owned();
         let message = sandbox.feed(&["revoke", "-"], &foreign).refused_with(1);
         assert!(message.contains("no key of `another` is known"), "{message}");
