@@ -185,3 +185,24 @@ fn holds_ours(tokens: TokenStream) -> bool {
         found
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_of_ours_is_found_in_a_cfg_attr_only() {
+        for (tokens, is_found) in [
+            ("cfg_attr(test, service_only)", true),
+            ("cfg_attr(test, path::r#users_only(keys))", true),
+            ("cfg_attr(a, cfg_attr(b, public))", true),
+            ("r#cfg_attr(test, callers)", true),
+            ("doc(service_only)", false),
+            ("cfg_attr(test, doc(service_only))", false),
+            ("cfg_attr(test, other)", false),
+            ("allow(unused)", false),
+        ] {
+            assert_eq!(holds_ours(tokens.parse().expect("tokens")), is_found, "{tokens}");
+        }
+    }
+}
