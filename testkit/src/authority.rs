@@ -76,10 +76,10 @@ impl TestAuthority {
     /// let authority = TestAuthority::with(Algorithm::HS512);
     /// assert!(authority.verifier().verify(&authority.service("orders").token()).is_ok());
     ///
-    /// // A verifier of one algorithm refuses a token of another.
+    /// // Its verifier does not know the key of another authority.
     /// let other = TestAuthority::with(Algorithm::EdDSA);
     /// let denial = authority.verifier().verify(&other.service("orders").token()).unwrap_err();
-    /// assert_eq!(denial.code().as_str(), "alg_not_allowed");
+    /// assert_eq!(denial.code().as_str(), "unknown_key");
     /// ```
     #[track_caller]
     pub fn with(algorithm: Algorithm) -> Self {

@@ -72,7 +72,9 @@ impl Trusted {
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(&self.access, header.typ.as_deref())?;
         // The algorithm must be accepted and must belong to the key: RFC 8725 section 3.1.
-        let algorithm = header.algorithm(self.accepted(&keys))?;
+        let algorithm = header
+            .algorithm(self.accepted(&keys))
+            .map_err(|not_allowed| of_a_replaced_key(header, &keys).unwrap_or(not_allowed))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
         let mut room = SignatureRoom::new();
         if !key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
@@ -162,6 +164,14 @@ impl Trusted {
         }
         Ok(())
     }
+}
+
+/// The refusal of a token that names a key which the set does not have. Such a token of a real algorithm is no forgery:
+/// its key was replaced by one of another algorithm. Alerts on `alg_not_allowed` do not report it.
+fn of_a_replaced_key(header: &Header<'_>, keys: &KeySet) -> Option<Denial> {
+    let algorithm: Algorithm = header.alg.parse().ok()?;
+    let refused = keys.key_for(algorithm, Some(header.kid.as_deref()?)).err()?;
+    (refused.code() == Code::UnknownKey).then_some(refused)
 }
 
 /// Refuses keys for development in a release build, because such a key is stored unprotected on some machine. It also

@@ -7,13 +7,15 @@ use actix_web::{
 };
 use axum::{Router, extract::Path, routing::get};
 use service_only::{
-    Caller, ClosedRouter, Denial, Policy, ServiceOnlyLayer, closed, error::Code, routes::policy_of,
+    Caller, ClosedRouter, Denial, Policy, ServiceOnlyLayer, closed,
+    error::Code,
+    routes::{guarded, policy_of},
     service_only,
 };
 use service_only_testkit::{TestAuthority, TokenDraft, call};
 use tower::Layer;
 
-use crate::frameworks::Log;
+use crate::frameworks::{Log, guarded_in};
 
 #[service_only(claims(tenant_id = "{tenant}", region = "eu"))]
 async fn tenant(Path(tenant): Path<String>) -> String {
@@ -165,6 +167,11 @@ fn a_job_compares_a_claim_with_a_literal() {
     };
     assert!(job(&caller("eu")).is_ok());
     assert_eq!(job(&caller("us")).unwrap_err().code(), Code::ClaimNotAllowed);
+}
+
+#[test]
+fn the_list_of_endpoints_has_the_required_claims() {
+    assert!(guarded_in(module_path!()).contains(&guarded(tenant)), "{:?}", guarded_in(module_path!()));
 }
 
 #[test]

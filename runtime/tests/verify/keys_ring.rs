@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
     Algorithm, KeySet, Verifier, VerifyingKey,
     error::Code,
@@ -251,4 +252,36 @@ fn a_key_has_its_preparation_time_until_it_is_retired() {
     ring.retire("a").unwrap();
     assert_eq!((ring.prepared_at("a"), ring.prepared_at("c")), (None, None));
     assert_eq!(ring.prepared_at("b"), Some(start.plus(HOUR)), "being active makes it no younger");
+}
+
+#[test]
+fn a_token_of_a_replaced_key_of_another_algorithm_is_no_forgery() {
+    let named = |key: SigningKey, kid: &str| key.with_kid(kid);
+    let new = named(SigningKey::generate(Algorithm::ES256).unwrap(), "new");
+    let verifier =
+        Verifier::builder().issuer("bakery-auth").keys(KeySet::from(new.verifying_key())).build().unwrap();
+    let code = |token: &str| verifier.verify(token).unwrap_err().code();
+    let minted = |key: SigningKey| {
+        let issuer = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();
+        issuer.token_for("orders").mint().unwrap().as_str().to_owned()
+    };
+    for algorithm in [Algorithm::HS256, Algorithm::ES384, Algorithm::EdDSA] {
+        let old = minted(named(SigningKey::generate(algorithm).unwrap(), "old"));
+        assert_eq!(code(&old), Code::UnknownKey, "{algorithm}");
+        let forged = minted(named(SigningKey::generate(algorithm).unwrap(), "new"));
+        assert_eq!(code(&forged), Code::AlgNotAllowed, "{algorithm}");
+    }
+    let (_, rest) =
+        minted(new).split_once('.').map(|(header, rest)| (header.to_owned(), rest.to_owned())).unwrap();
+    for header in [
+        r#"{"alg":"none","typ":"JWT","kid":"old"}"#,
+        r#"{"alg":"hs256","typ":"JWT","kid":"old"}"#,
+        r#"{"alg":"HS256","typ":"JWT"}"#,
+    ] {
+        assert_eq!(
+            code(&format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))),
+            Code::AlgNotAllowed,
+            "{header}"
+        );
+    }
 }
