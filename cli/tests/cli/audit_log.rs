@@ -389,6 +389,65 @@ fn explanation_shows_a_token_as_revoked_then_if_its_revocation_was_undone_or_rep
 }
 
 #[test]
+fn explanation_of_an_admitted_call_claims_no_scope_that_is_not_known() {
+    let sandbox = sandbox();
+    let admitted = "019b76da-0000-7000-8000-000000000003";
+    let text = sandbox
+        .run(&["explain", admitted, "--audit", "audit.jsonl", "--endpoints", "stock.json"])
+        .done()
+        .stdout;
+    assert!(text.contains("\n  depends       the token must have the scope stock:write\n"), "{text}");
+    assert!(!text.contains("not met"), "{text}");
+    // Without `--scope`, a token of `--what-if` has none.
+    let what_if = ["explain", "--what-if", "--service", "orders", "--endpoint", "reserve", "--endpoints"];
+    assert_eq!(sandbox.run(&[&what_if[..], &["stock.json"]].concat()).code, 3);
+}
+
+#[test]
+fn explanation_has_the_revocations_of_a_token_that_is_not_in_the_registry() {
+    let sandbox = sandbox();
+    let url = format!("sqlite:{}", sandbox.path("tokens.db").display());
+    sandbox.run(&["store", "init", "--store", &url]).done();
+    let command = ["explain", REFUSED, "--audit", "audit.jsonl", "--store", &url, "--format", "json"];
+    let explained = || sandbox.run(&command).done().json()["token_now"].clone();
+    let unknown = json!({
+        "registered": false, "state_then": "unknown", "state": "unknown", "revocations": [],
+    });
+    assert_eq!(explained(), unknown);
+    let at = service_only::clock::Timestamp::from_unix;
+    let (refused, expires) = (1_767_258_000, 4_102_444_800);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let revoke = |revocation: service_only_store::NewRevocation, made_at| {
+        runtime.block_on(async {
+            let store = service_only_store::Store::connect(&url).await.unwrap();
+            store.revoke(&revocation.at(at(made_at)).by("ada").because("leaked")).await.unwrap();
+        });
+    };
+    use service_only_store::NewRevocation;
+    // Of another issuer or token, and of a service whose tokens may be younger.
+    revoke(NewRevocation::token("bakery-auth", "jti-orders", at(expires)), refused - 60);
+    revoke(NewRevocation::token("other", "jti-billing", at(expires)), refused - 60);
+    revoke(NewRevocation::service("bakery-auth", "billing", at(refused - 1)), refused - 60);
+    let token = explained();
+    assert_eq!((&token["state_then"], &token["state"]), (&json!("unknown"), &json!("unknown")));
+    assert_eq!(token["revocations"][0]["issued_by"], "2026-01-01T08:59:59Z");
+    revoke(NewRevocation::token("bakery-auth", "jti-billing", at(expires)), refused + 60);
+    revoke(NewRevocation::key("bakery-auth", "k1"), refused - 60);
+    let token = explained();
+    assert_eq!((&token["state_then"], &token["state"]), (&json!("revoked"), &json!("revoked")));
+    let text = sandbox.run(&command[..6]).done().stdout;
+    for part in [
+        "\nThe token, which is not in the registry of the store:\n  then          revoked\n  now           revoked\n",
+        "\n  revoked       token at 2026-01-01T09:01:00Z by ada: leaked\n",
+        "\n  revoked       service, if issued up to 2026-01-01T08:59:59Z, at 2026-01-01T08:59:00Z by ada: leaked\n",
+        "\n  revoked       key at 2026-01-01T08:59:00Z by ada: leaked",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("minted"), "{text}");
+}
+
+#[test]
 fn search_and_tail_show_the_proof_and_the_certificate_of_the_connection() {
     let sandbox = Sandbox::new();
     let line = |number: u32, members: &str| {

@@ -127,8 +127,8 @@ pub struct Hypothesis {
     pub issuer: Option<String>,
     /// The role of its token, if known.
     pub role: Option<String>,
-    /// The scopes of its token.
-    pub scopes: Vec<String>,
+    /// The scopes of its token, if known. Records do not have them.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// The decision about a [`Hypothesis`].
@@ -247,16 +247,14 @@ fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
         let text = format!("the role must be one of: {}", roles.join(", "));
         add("role_not_allowed", one_of(caller.role.as_deref(), roles), text);
     }
+    let has = |scope: &String| caller.scopes.as_ref().map(|held| held.contains(scope));
     for scope in scopes {
-        add(
-            "missing_scope",
-            Some(caller.scopes.contains(scope)),
-            format!("the token must have the scope {scope}"),
-        );
+        add("missing_scope", has(scope), format!("the token must have the scope {scope}"));
     }
     if let Some(scopes) = any_scope {
         let text = format!("the token must have one of the scopes: {}", scopes.join(", "));
-        add("missing_scope", Some(scopes.iter().any(|scope| caller.scopes.contains(scope))), text);
+        let has_one = caller.scopes.as_ref().map(|held| scopes.iter().any(|scope| held.contains(scope)));
+        add("missing_scope", has_one, text);
     }
     for (name, value) in claims {
         add("claim_not_allowed", None, format!("the claim {name} must be {value}"));

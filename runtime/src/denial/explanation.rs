@@ -115,13 +115,50 @@ impl fmt::Display for Explanation {
 }
 
 impl Compared {
-    /// Finds the two values in a reason: `the service is X, allowed: Y`, `the issuer is X, expected Y`.
+    /// What is between the two values in a reason. Of two that begin at one place, the longer one is last.
+    const BETWEEN: [&str; 8] = [
+        ", allowed: ",
+        ", expected ",
+        ", required: ",
+        ", required proof: ",
+        " and `service` is ",
+        ", and its key is for ",
+        ", and the request is ",
+        ", and the request is for ",
+    ];
+
+    /// Finds the two values in a reason: `the service is X, allowed: Y`, `the issuer is X, expected Y`,
+    /// `the token expired at X, and it is Y`.
     pub fn in_reason(reason: &str) -> Option<Self> {
-        let (found, expected) =
-            [", allowed: ", ", expected "].iter().find_map(|between| reason.split_once(between))?;
+        if let Some(times) = Self::times(reason) {
+            return Some(times);
+        }
+        // The last one: the value of a hostile token can contain the words too, and the expected value follows it.
+        let places = Self::BETWEEN.iter().filter_map(|between| Some((reason.rfind(between)?, between.len())));
+        let (at, length) = places.max()?;
+        let (found, expected) = (reason.get(..at)?, reason.get(at + length..)?);
         let found = found.split_once(" is ").map_or(found, |(_, found)| found);
         let plain = |text: &str| text.replace('`', "");
         Some(Self { found: plain(found), expected: plain(expected) })
+    }
+
+    /// A time of the token, its proof or its certificate, and the times that the clock accepts. Such a reason quotes no
+    /// text of a token.
+    fn times(reason: &str) -> Option<Self> {
+        let (what, now) = reason.split_once(", and it is ").filter(|_| !reason.contains('`'))?;
+        let (found, expected) = if let Some((_, expired)) = what.split_once(" expired at ") {
+            (expired, format!("later than {now}"))
+        } else if let Some((_, start)) = what.split_once(" valid from ") {
+            (start.trim_end_matches(" on"), format!("{now} or earlier"))
+        } else {
+            let (_, signed) = what.split_once(" signed at ")?;
+            let expected = match now.split_once(", allowed: ") {
+                Some((now, age)) => format!("at most {age} before {now}"),
+                None => format!("{now} or earlier"),
+            };
+            (signed, expected)
+        };
+        Some(Self { found: found.to_owned(), expected })
     }
 }
 
@@ -374,7 +411,14 @@ const fn advice(setting: &'static str, change: &'static str, risk: &'static str)
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        clock::Timestamp,
+        proof::{Proof, RequiredProof},
+        times::{Moment, check_times},
+    };
 
     #[test]
     fn a_refusal_is_explained_with_its_stages_and_both_values() {
@@ -393,6 +437,77 @@ mod tests {
           change    add the service to the list of this handler
           risk      each token of that service can then call this handler, also a stolen one
         ");
+    }
+
+    #[test]
+    fn both_values_are_found_in_each_reason_that_compares_two() {
+        let at = Moment { now: Timestamp::from_unix(1_767_225_600), leeway: Duration::ZERO };
+        let times = |exp, nbf| check_times(exp, nbf, at).unwrap_err().explanation();
+        let proof = |given| RequiredProof::Dpop.check(given).unwrap_err().explanation();
+        for (explained, code, found, expected) in [
+            (
+                times(1_767_225_000, None),
+                Code::Expired,
+                "2025-12-31T23:50:00.000000Z",
+                "later than 2026-01-01T00:00:00.000000Z",
+            ),
+            (
+                times(1_767_226_200, Some(1_767_225_601)),
+                Code::NotYetValid,
+                "2026-01-01T00:00:01.000000Z",
+                "2026-01-01T00:00:00.000000Z or earlier",
+            ),
+            (proof(Some(Proof::Mtls)), Code::ProofMissing, "mtls", "dpop"),
+            (proof(None), Code::ProofMissing, "not bound to a key of its sender", "dpop"),
+        ] {
+            let compared = explained.compared.unwrap();
+            assert_eq!((explained.code, &*compared.found, &*compared.expected), (code, found, expected));
+        }
+        for (reason, found, expected) in [
+            ("the token's `alg` is `none`, allowed: ES256, EdDSA", "none", "ES256, EdDSA"),
+            ("the token's `alg` is `RS256`, and its key is for `ES256`", "RS256", "ES256"),
+            ("the token's `typ` is `JWT`, expected `at+jwt`", "JWT", "at+jwt"),
+            ("the token's `iss` is `a`, expected `b`", "a", "b"),
+            ("the token's `aud` is `a`, `b`, expected `c`, `d`", "a, b", "c, d"),
+            ("the token's `sub` is `a` and `service` is `b`", "a", "b"),
+            ("the certificate expired at T1, and it is T2", "T1", "later than T2"),
+            ("the certificate is valid from T1 on, and it is T2", "T1", "T2 or earlier"),
+            ("the proof expired at T1, and it is T2", "T1", "later than T2"),
+            ("the proof was signed at T1, and it is T2, allowed: 60 s", "T1", "at most 60 s before T2"),
+            ("the proof is signed at T1, and it is T2", "T1", "T2 or earlier"),
+            ("`htm` of the proof is `GET`, and the request is `POST`", "GET", "POST"),
+            (
+                "`htu` of the proof is `/a`, and the request is for `/b` of this service",
+                "/a",
+                "/b of this service",
+            ),
+            (
+                "the token is valid for 9 s, of which 8 s remain, allowed: 7 s",
+                "valid for 9 s, of which 8 s remain",
+                "7 s",
+            ),
+            ("the token was issued 60 s ago, allowed: 5 s", "the token was issued 60 s ago", "5 s"),
+            ("the service is `orders`, allowed: billing, users", "orders", "billing, users"),
+            ("the role is absent, allowed: admin", "absent", "admin"),
+            ("the claim `tenant` is `7`, expected `8`", "7", "8"),
+            // A hostile token cannot choose the expected value.
+            (
+                "the token's `iss` is `a, expected b, allowed: c`, expected `d`",
+                "a, expected b, allowed: c",
+                "d",
+            ),
+            (
+                "the token's `iss` is `it expired at 1, and it is 2`, expected `d`",
+                "it expired at 1, and it is 2",
+                "d",
+            ),
+        ] {
+            let compared = Compared::in_reason(reason).unwrap();
+            assert_eq!((&*compared.found, &*compared.expected), (found, expected), "{reason}");
+        }
+        for reason in ["the token lacks the scope `a`", "the proof was used before", "no issuer is trusted"] {
+            assert_eq!(Compared::in_reason(reason), None, "{reason}");
+        }
     }
 
     #[test]

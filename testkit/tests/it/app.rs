@@ -102,6 +102,8 @@ async fn a_failing_assertion_shows_request_response_and_audit() {
 
         refused by the stage `claims` with 401 `expired`
           reason    the token expired at [time], and it is [time]
+          found     [time]
+          expected  later than [time]
           passed    configuration, bearer, token, header, key, signature
           check     `exp` of the token, and the clock of the service
           change    renew the token: `service-token renew`

@@ -10,7 +10,7 @@ use service_only::routes::RouteTable;
 use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, PolicyChange, WhatIf};
 use service_only_evidence::read::{Place, Record};
 use service_only_store::{
-    ListedToken, NewRevocation, PastRevocation, RevocationRecord, Store, TokenFilter, TokenRecord,
+    ListedToken, NewRevocation, PastRevocation, RevocationRecord, RevocationTarget, Store, TokenFilter,
     TokenState, Undoing,
 };
 
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &ExplainOptions) -> Outcome<Exit> {
                 service: service.clone(),
                 issuer: options.issuer.clone(),
                 role: options.role.clone(),
-                scopes: options.scope.iter().map(|ScopeToken(scope)| scope.clone()).collect(),
+                scopes: Some(options.scope.iter().map(|ScopeToken(scope)| scope.clone()).collect()),
             };
             hypothetical(&tables, endpoint, &caller, options.format)
         }
@@ -105,6 +105,7 @@ pub(crate) struct Found {
     pub(crate) service: Option<String>,
     pub(crate) issuer: Option<String>,
     pub(crate) jti: Option<String>,
+    kid: Option<String>,
     pub(crate) endpoint: Option<String>,
     /// How many records have the id. The last one is the outcome.
     pub(crate) records: u64,
@@ -120,6 +121,7 @@ impl Found {
             service: owned(&record.service),
             issuer: owned(&record.issuer),
             jti: owned(&record.jti),
+            kid: owned(&record.kid),
             endpoint: owned(&record.endpoint),
             records: before.map_or(0, |found| found.records) + 1,
         }
@@ -209,19 +211,30 @@ fn text(found: &Found, token: Option<&Value>, policies: &[WhatIf]) -> String {
         advised(advice).into_iter().for_each(&mut add);
     }
     if let Some(token) = token {
-        add("\nThe token:".to_owned());
+        let is_registered = is_registered(token);
+        add(match is_registered {
+            true => "\nThe token:".to_owned(),
+            false => "\nThe token, which is not in the registry of the store:".to_owned(),
+        });
         for (name, label) in [
             ("state_then", "then"),
             ("state", "now"),
             ("minted_at", "minted at"),
             ("minted_by", "minted by"),
             ("expires_at", "expires at"),
-        ] {
+        ]
+        .into_iter()
+        .take(if is_registered { 5 } else { 2 })
+        {
             add(format!("  {label:<13} {}", member(token, name)));
         }
         for revocation in token.get("revocations").and_then(Value::as_array).into_iter().flatten() {
+            let reach = match revocation.get("issued_by").and_then(Value::as_str) {
+                Some(issued_by) => format!(", if issued up to {issued_by},"),
+                None => String::new(),
+            };
             add(format!(
-                "  {:<13} {} at {} by {}: {}",
+                "  {:<13} {}{reach} at {} by {}: {}",
                 "revoked",
                 member(revocation, "kind"),
                 member(revocation, "revoked_at"),
@@ -317,7 +330,7 @@ fn hypothetical(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis, form
     Ok(if is_admitted { Exit::Done } else { Exit::Forbidden })
 }
 
-/// The state of the token of a record, if a store is named and knows it.
+/// The state of the token of a record, if a store is named.
 fn token(options: &ExplainOptions, found: &Found) -> Outcome<Option<Value>> {
     if found.jti.is_none() {
         return Ok(None);
@@ -329,13 +342,13 @@ fn token(options: &ExplainOptions, found: &Found) -> Outcome<Option<Value>> {
     })
 }
 
-/// The state of the token of a record, if the store knows it.
+/// The state of the token of a record.
 pub(crate) async fn token_now(store: &Store, found: &Found) -> Outcome<Option<Value>> {
     let Some(jti) = &found.jti else { return Ok(None) };
     let filter =
         TokenFilter { jti: Some(jti.clone()), issuer: found.issuer.clone(), ..TokenFilter::default() };
     let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
-    let Some(listed) = tokens.first() else { return Ok(None) };
+    let Some(listed) = tokens.first() else { return unregistered(store, found, jti).await.map(Some) };
     let mut revocations = Vec::new();
     for number in &listed.revocations {
         let next = store.revocations_since(number.saturating_sub(1), 1).await;
@@ -343,8 +356,66 @@ pub(crate) async fn token_now(store: &Store, found: &Found) -> Outcome<Option<Va
         let record = next.map_err(|error| refused(&error))?.into_iter().find(|next| next.sequence == *number);
         revocations.extend(record.map(|record| Revocation { made: record.revocation, undone: None }));
     }
-    revocations.extend(past(store, &listed.token, found.at).await?);
+    let covers = |made: &NewRevocation| {
+        made.issuer == listed.token.issuer && made.target.covers(&listed.token, found.at)
+    };
+    revocations.extend(past(store, covers).await?);
     Ok(Some(described(listed, &revocations, found.at)))
+}
+
+/// Whether the registry has the token of this answer.
+pub(crate) fn is_registered(token: &Value) -> bool {
+    token.get("registered").and_then(Value::as_bool).unwrap_or_default()
+}
+
+/// What the store has about a token that is not in its registry, such as one of another program: revocations. It was
+/// issued at an unknown time, so a revocation of older tokens of its service covers it only if it was used before.
+async fn unregistered(store: &Store, found: &Found, jti: &str) -> Outcome<Value> {
+    let issuer = found.issuer.as_deref().unwrap_or_default();
+    let never = Timestamp::from_unix(0);
+    let service = found.service.clone();
+    let targets = [
+        Some(RevocationTarget::Token { jti: jti.to_owned(), expires_at: never }),
+        service.map(|service| RevocationTarget::Service { service, issued_by: never }),
+        found.kid.clone().map(|kid| RevocationTarget::Key { kid }),
+    ];
+    let mut revocations = Vec::new();
+    for target in targets.iter().flatten() {
+        let current = store.revocation_of(issuer, target).await.map_err(|error| refused(&error))?;
+        revocations.extend(current.map(|record| Revocation { made: record.revocation, undone: None }));
+    }
+    let is_same = |one: &RevocationTarget, other: &RevocationTarget| {
+        let ((kind, name, _), (other_kind, other_name, _)) = (store::columns(one), store::columns(other));
+        (kind, name) == (other_kind, other_name)
+    };
+    let names = |made: &NewRevocation| {
+        made.issuer == issuer && targets.iter().flatten().any(|target| is_same(target, &made.target))
+    };
+    revocations.extend(past(store, names).await?);
+    let covers = |revocation: &&Revocation| match revocation.made.target {
+        RevocationTarget::Service { issued_by, .. } => issued_by >= found.at,
+        _ => true,
+    };
+    let covering = || revocations.iter().filter(covers);
+    let state = |is_revoked: bool| if is_revoked { TokenState::Revoked.as_str() } else { "unknown" };
+    let was_revoked = covering().any(|revocation| revocation.applied_at(found.at));
+    let is_revoked = covering().any(|revocation| revocation.undone.is_none());
+    let described: Vec<Value> = revocations
+        .iter()
+        .map(|revocation| {
+            let mut json = revocation.json();
+            if let RevocationTarget::Service { issued_by, .. } = revocation.made.target
+                && let Some(json) = json.as_object_mut()
+            {
+                json.insert("issued_by".to_owned(), members::instant(issued_by).into());
+            }
+            json
+        })
+        .collect();
+    Ok(json!({
+        "registered": false, "state_then": state(was_revoked), "state": state(is_revoked),
+        "revocations": described,
+    }))
 }
 
 /// A revocation that covers the token, or covered it once.
@@ -376,7 +447,7 @@ impl Revocation {
 }
 
 /// The revocations that covered the token until they were undone or replaced.
-async fn past(store: &Store, token: &TokenRecord, then: Timestamp) -> Outcome<Vec<Revocation>> {
+async fn past(store: &Store, covers: impl Fn(&NewRevocation) -> bool) -> Outcome<Vec<Revocation>> {
     let mut covering = Vec::new();
     let mut last = 0;
     loop {
@@ -384,7 +455,7 @@ async fn past(store: &Store, token: &TokenRecord, then: Timestamp) -> Outcome<Ve
         let Some(end) = page.last() else { return Ok(covering) };
         last = end.revoked.sequence;
         for PastRevocation { revoked: RevocationRecord { revocation: made, .. }, undone, .. } in page {
-            if made.issuer == token.issuer && made.target.covers(token, then) {
+            if covers(&made) {
                 covering.push(Revocation { made, undone: undone.map(|(_, undone)| undone) });
             }
         }
@@ -402,7 +473,7 @@ fn described(listed: &ListedToken, revocations: &[Revocation], then: Timestamp) 
     };
     let revocations: Vec<Value> = revocations.iter().map(Revocation::json).collect();
     json!({
-        "state_then": state_then.as_str(), "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
+        "registered": true, "state_then": state_then.as_str(), "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
         "minted_at": members::instant(token.minted_at), "minted_by": token.minted_by,
         "expires_at": members::instant(token.expires_at), "revocations": revocations,
     })

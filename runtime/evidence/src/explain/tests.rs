@@ -70,7 +70,7 @@ fn what_if_answers_from_the_table() {
     let tables = [table];
     let caller = |service: &str, scopes: &[&str]| Hypothesis {
         service: service.to_owned(),
-        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        scopes: Some(scopes.iter().map(|scope| (*scope).to_owned()).collect()),
         ..Hypothesis::default()
     };
     let answer = |caller| what_if(&tables, "reserve", &caller).remove(0);
@@ -81,6 +81,10 @@ fn what_if_answers_from_the_table() {
     assert_eq!(met, [None, Some(false), Some(false), None]);
     assert_eq!(refused.requirements[0].text, "the sender must give the proof mtls");
     assert!(what_if(&tables, "absent", &caller("orders", &[])).is_empty());
+    // A record does not have the scopes of the token.
+    let unknown = answer(Hypothesis { scopes: None, ..caller("orders", &[]) });
+    let met: Vec<_> = unknown.requirements.iter().map(|required| required.is_met).collect();
+    assert_eq!((unknown.is_admitted, met), (true, vec![None, Some(true), None, None]));
 }
 
 #[test]

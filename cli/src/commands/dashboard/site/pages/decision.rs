@@ -14,7 +14,7 @@ use super::super::html::{self, Kind, badge, card, long, prose, rows, sentence, s
 use super::super::lookup::{self, MAX_SEARCHED, NotFound};
 use super::super::{App, View};
 use super::{files, not_found, respond, respond_with};
-use crate::commands::audit::explain::{Found, token_now};
+use crate::commands::audit::explain::{Found, is_registered, token_now};
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -142,12 +142,15 @@ fn advised(advice: &Advice) -> Markup {
 
 fn token_facts(found: &Found, token: &Value) -> Markup {
     let member = |name: &str| token.get(name).and_then(Value::as_str).map(shown);
-    html! { dl.facts {
+    html! {
+        @if !is_registered(token) { p.note { "The registry of the store does not have this token." } }
+        dl.facts {
         @if let Some(jti) = &found.jti { dt { "token" } dd { (html::token(found.issuer.as_deref().unwrap_or_default(), jti)) } }
         @for name in ["state_then", "state", "revoked", "minted_at", "minted_by", "expires_at"] {
             @if let Some(value) = member(name) { dt { (name.replace('_', " ")) } dd { (value) } }
         }
-    } }
+        }
+    }
 }
 
 fn requirements(found: &Found, policy: &WhatIf) -> Markup {
