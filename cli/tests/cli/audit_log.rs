@@ -120,6 +120,25 @@ fn unused_draws_no_conclusion_from_low_coverage() {
 }
 
 #[test]
+fn unused_draws_no_conclusion_about_a_table_whose_log_is_missing() {
+    let sandbox = sandbox();
+    sandbox.write("mail.json", TABLE.replace("stock", "mail"));
+    let both = sandbox.run(
+        &[&["unused", "audit.jsonl"], &WINDOW[..], &["--endpoints", "mail.json", "--format", "json"]]
+            .concat(),
+    );
+    assert_eq!(both.code, 1, "{}", both.stderr);
+    let report = both.json();
+    assert_eq!(report["tables"][1]["covered"], 0);
+    assert!(report["findings"].as_array().unwrap().iter().all(|found| found["endpoint"] != "mail::old"));
+    assert!(both.stderr.contains("records of `mail` cover 0 of 10 hours"), "{}", both.stderr);
+    let other = [&["unused", "audit.jsonl"], &WINDOW[..4], &["--endpoints", "mail.json"]].concat();
+    assert_eq!(sandbox.run(&other).code, 2);
+    let suggest = [&["suggest", "audit.jsonl"], &WINDOW[..4], &["--endpoints", "mail.json"]].concat();
+    assert!(sandbox.run(&suggest).refused().contains("the logs cover too little of the window"));
+}
+
+#[test]
 fn unused_grants_of_the_tables_are_found_without_the_store() {
     let sandbox = sandbox();
     let absent = ["--store", "sqlite:absent.db"];

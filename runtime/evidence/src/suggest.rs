@@ -31,9 +31,9 @@ pub struct Suggestion {
 
 impl Survey {
     /// The handlers of a table that admit more services than called within the window. A handler that no service called
-    /// has no suggestion; the report `unused` has it. Empty if the records cover too little of the window.
+    /// has no suggestion; the report `unused` has it. Empty if the records of this table cover too little of the window.
     pub fn suggestions(&self, table: &RouteTable, window: Window) -> Vec<Suggestion> {
-        if !self.coverage(window).is_enough {
+        if !self.table_coverage(table, window).is_enough {
             return Vec::new();
         }
         let since = window.end.saturating_sub(window.length);

@@ -16,7 +16,7 @@ use std::{collections::HashMap, net::IpAddr, path::Path};
 use foldhash::fast::RandomState;
 
 use self::{activity::SLOT, names::Names, recent::RecentIds, timeline::Minutes};
-pub(crate) use self::{activity::Slots, names::Name};
+pub(crate) use self::{activity::Slots, names::Name, timeline::MINUTE};
 pub use self::{
     histogram::Durations,
     timeline::{CodeUsage, Decisions, MAX_MINUTES},
@@ -48,6 +48,8 @@ pub struct Survey {
     pub(crate) pairs: HashMap<(Name, Name), Count, RandomState>,
     pub(crate) tokens: HashMap<(Name, Name), Token, RandomState>,
     pub(crate) keys: HashMap<Name, Count, RandomState>,
+    /// The hours in which an endpoint has records.
+    pub(crate) endpoints: HashMap<Name, Slots, RandomState>,
     /// Refusals by caller, code and window of five minutes.
     pub(crate) refusals: HashMap<(Name, Name), HashMap<u32, u32, RandomState>, RandomState>,
     pub(crate) logs: Vec<Log>,
@@ -150,7 +152,7 @@ impl Survey {
         self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         let log = self.log_of(place);
         if let Some(log) = self.logs.get_mut(log) {
-            log.minutes.add(slot(at, timeline::MINUTE));
+            log.minutes.add(slot(at, MINUTE));
         }
         self.minutes.add(at, record.is_allowed());
         let counted = Counted::of(record, &mut self.allowed);
@@ -172,7 +174,10 @@ impl Survey {
         let mut complete = Some(());
         let pair = self.endpoint_of(record, room.pairs).map(|endpoint| (service, endpoint));
         match pair.filter(|pair| room.pairs || self.pairs.contains_key(pair)) {
-            Some(pair) => self.pairs.entry(pair).or_default().add(at, counted, duration),
+            Some(pair) => {
+                self.pairs.entry(pair).or_default().add(at, counted, duration);
+                self.endpoints.entry(pair.1).or_default().add(slot(at, HOUR));
+            }
             None => complete = None,
         }
         let mut kid = None;

@@ -1,7 +1,7 @@
 //! The report `unused`: grants that no admitted call needed within a window.
 //!
 //! Refused calls do not count as use. If the logs cover too little of the window, the report has no findings, because an
-//! absent record would look like an unused grant.
+//! absent record would look like an unused grant. The log of one program may be missing, so this is decided for each table.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use service_only::routes::{Access, Requirements, RouteTable};
 
 use crate::{
     findings::{About, Finding, Rule, instant},
-    survey::{HOUR, Survey, slot},
+    survey::{HOUR, MINUTE, Slots, Survey, slot},
 };
 
 /// A policy without a list of services is reported if at most this many services called.
@@ -61,6 +61,19 @@ impl Window {
     fn start(self) -> i64 {
         self.end.saturating_sub(self.length)
     }
+
+    /// How much of the window has one of these instants.
+    fn covered_by(self, instants: impl Iterator<Item = i64>) -> Coverage {
+        const DAY: i64 = 24 * HOUR;
+        let (unit, length) = if self.length <= 7 * DAY { ("hours", HOUR) } else { ("days", DAY) };
+        let (first, last) = (slot(self.start(), length), slot(self.end - 1, length));
+        let covered: BTreeSet<u32> =
+            instants.map(|at| slot(at, length)).filter(|slot| (first..=last).contains(slot)).collect();
+        let covered = u32::try_from(covered.len()).unwrap_or(u32::MAX);
+        let of = last.saturating_sub(first) + 1;
+        let is_enough = f64::from(covered) >= f64::from(of) * self.min_coverage;
+        Coverage { from: instant(self.start()), to: instant(self.end), covered, of, unit, is_enough }
+    }
 }
 
 /// How much of a window has records: of its days, or of its hours if it is a week or shorter.
@@ -81,47 +94,72 @@ pub struct Coverage {
     pub is_enough: bool,
 }
 
+/// How much of a window has records of the handlers of one program.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TableCoverage {
+    /// The program, as its table names it.
+    pub program: String,
+    /// The coverage. If it is not enough, the report has no findings about this table.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+}
+
 /// The report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Unused {
     /// How much of the window the logs cover.
     pub coverage: Coverage,
+    /// The same for each table with a handler for services. If a table has too few records, tokens are not examined: they
+    /// may have been used in the records that are missing.
+    pub tables: Vec<TableCoverage>,
     /// The unused grants; empty if the coverage is too low.
     pub findings: Vec<Finding>,
+}
+
+impl Unused {
+    /// Whether the logs cover enough of the window for a conclusion about a grant. If not, that there are no findings
+    /// means nothing.
+    pub fn is_conclusive(&self) -> bool {
+        let has_table = self.tables.is_empty() || self.tables.iter().any(|table| table.coverage.is_enough);
+        self.coverage.is_enough && has_table
+    }
 }
 
 impl Survey {
     /// How much of a window the records cover.
     pub fn coverage(&self, window: Window) -> Coverage {
-        const DAY: i64 = 24 * HOUR;
-        let (unit, length) = if window.length <= 7 * DAY { ("hours", HOUR) } else { ("days", DAY) };
-        let (first, last) = (slot(window.start(), length), slot(window.end - 1, length));
-        let per_unit = u32::try_from(length / 60_000_000).unwrap_or(60);
-        let covered: BTreeSet<u32> = self
-            .logs
-            .iter()
-            .flat_map(|log| log.minutes.iter())
-            .map(|minute| minute / per_unit)
-            .filter(|slot| (first..=last).contains(slot))
-            .collect();
-        let covered = u32::try_from(covered.len()).unwrap_or(u32::MAX);
-        let of = last.saturating_sub(first) + 1;
-        let is_enough = f64::from(covered) >= f64::from(of) * window.min_coverage;
-        Coverage { from: instant(window.start()), to: instant(window.end), covered, of, unit, is_enough }
+        let minutes = self.logs.iter().flat_map(|log| log.minutes.iter());
+        window.covered_by(minutes.map(|minute| i64::from(minute) * MINUTE))
+    }
+
+    /// How much of a window the records of the handlers of one table cover.
+    pub fn table_coverage(&self, table: &RouteTable, window: Window) -> Coverage {
+        let endpoints = named(table).filter_map(|(endpoint, _)| self.names.find(&endpoint));
+        let hours = endpoints.filter_map(|endpoint| self.endpoints.get(&endpoint)).flat_map(Slots::iter);
+        window.covered_by(hours.map(|hour| i64::from(hour) * HOUR))
     }
 
     /// The grants that no admitted call needed within the window.
     pub fn unused(&self, grants: &Grants, window: Window) -> Unused {
         let coverage = self.coverage(window);
+        let guarding = grants.tables.iter().filter(|table| guarded(table).next().is_some());
+        let tables: Vec<_> = guarding.map(|table| (table, self.table_coverage(table, window))).collect();
         let mut findings = Vec::new();
         if coverage.is_enough {
             let start = window.start();
-            for table in &grants.tables {
+            for (table, _) in tables.iter().filter(|(_, coverage)| coverage.is_enough) {
                 self.unused_routes(table, start, &mut findings);
             }
-            self.unused_tokens(grants, start, &mut findings);
+            if tables.iter().all(|(_, coverage)| coverage.is_enough) {
+                self.unused_tokens(grants, start, &mut findings);
+            }
         }
+        let tables = tables.into_iter();
+        let tables = tables
+            .map(|(table, coverage)| TableCoverage { program: table.service().to_owned(), coverage })
+            .collect();
         findings.sort_by(|one, other| {
             (one.rule, &one.endpoint, &one.service, &one.subject).cmp(&(
                 other.rule,
@@ -131,7 +169,7 @@ impl Survey {
             ))
         });
         findings.dedup_by(|one, other| one.id == other.id);
-        Unused { coverage, findings }
+        Unused { coverage, tables, findings }
     }
 
     /// The services with an admitted call of the endpoint since an instant, sorted.
@@ -225,7 +263,12 @@ impl Survey {
 
 /// The routes of a table that services may call, by the names that records have.
 pub(crate) fn guarded(table: &RouteTable) -> impl Iterator<Item = (String, &Access)> {
-    table.routes().iter().filter(|route| route.access().for_services().is_some()).map(|route| {
+    named(table).filter(|(_, access)| access.for_services().is_some())
+}
+
+/// The routes of a table, by the names that records have.
+fn named(table: &RouteTable) -> impl Iterator<Item = (String, &Access)> {
+    table.routes().iter().map(|route| {
         let name = route.endpoint().map(str::to_owned);
         let method = route.methods().first().map_or("any", String::as_str);
         (name.unwrap_or_else(|| format!("{method} {}", route.path())), route.access())

@@ -77,7 +77,7 @@ pub(crate) fn run(options: &SuggestOptions) -> Outcome<Exit> {
     let mut survey = Survey::new();
     let done = options.files.read(&mut survey)?;
     let window = unused::window(options.until, options.window, options.min_coverage);
-    let coverage = survey.coverage(window);
+    let coverage = survey.table_coverage(&table, window);
     unused::tell(&coverage);
     if !coverage.is_enough {
         return Err(Problem::usage("the logs cover too little of the window for a suggestion")

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use service_only::clock::Timestamp;
 use service_only_evidence::survey::Survey;
-use service_only_evidence::unused::{Coverage, GrantedToken, Grants, Window};
+use service_only_evidence::unused::{Coverage, GrantedToken, Grants, TableCoverage, Window};
 use service_only_store::{ListedToken, Store, TokenFilter};
 
 use super::files::{self, AuditFiles, ReportFormat};
@@ -14,6 +14,7 @@ use super::findings::{self, Accepted};
 use crate::commands::endpoints;
 use crate::commands::list;
 use crate::config::{Config, Lifetime};
+use crate::escape;
 use crate::exit::Exit;
 use crate::instant::Instant;
 use crate::output;
@@ -22,7 +23,7 @@ use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
 Exit codes: 0 nothing is unused, 1 something is, 2 usage, or the logs cover too little of the window for
-a conclusion, 4 nothing of the tables is unused, and the store cannot be used.
+a conclusion about any table, 4 nothing of the tables is unused, and the store cannot be used.
 
 Examples:
   service-token unused --window 90d --endpoints orders.json --endpoints stock.json logs/*/audit.jsonl*
@@ -31,8 +32,8 @@ Examples:
 /// Find grants that no admitted call needed: callers, endpoints, tokens and scopes; exit code 1 if there are any
 ///
 /// Refused calls do not count as use. The tables come from `--endpoints`, valid tokens from the
-/// registry, and the scopes of a service from the configuration. If the logs cover too little of the
-/// window, the command draws no conclusion.
+/// registry, and the scopes of a service from the configuration. If the records of a program cover too
+/// little of the window, the command draws no conclusion about its table and about tokens.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UnusedOptions {
@@ -81,13 +82,22 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
     let window = window(options.until, options.window, options.min_coverage);
     let unused = survey.unused(&Grants { tables, tokens }, window);
     tell(&unused.coverage);
+    let is_conclusive = unused.is_conclusive();
+    let omitted: Vec<_> = unused.tables.iter().filter(|table| !table.coverage.is_enough).collect();
+    for table in omitted.iter().filter(|_| unused.coverage.is_enough) {
+        output::note(&uncovered(table));
+    }
+    let report = json!({
+        "read": files::summary(&done), "coverage": unused.coverage, "tables": unused.tables,
+    });
+    let nothing =
+        if omitted.is_empty() { "no grant is unused" } else { "no grant of the other tables is unused" };
     let findings = options.accepted.filter(unused.findings);
-    let report = json!({ "read": files::summary(&done), "coverage": unused.coverage });
-    if findings.is_empty() && unused.coverage.is_enough && unavailable.is_none() {
-        output::note("no grant is unused");
+    if findings.is_empty() && is_conclusive && unavailable.is_none() {
+        output::note(nothing);
     }
     let exit = findings::write(&findings, report, options.format)?;
-    if !unused.coverage.is_enough {
+    if !is_conclusive {
         output::warning("the logs cover too little of the window, so the report draws no conclusion");
         return Ok(Exit::Misuse);
     }
@@ -120,6 +130,16 @@ pub(super) fn tell(coverage: &Coverage) {
 pub(crate) fn covered(coverage: &Coverage) -> String {
     let Coverage { covered, of, unit, from, to, .. } = coverage;
     format!("records cover {covered} of {of} {unit} from {from} to {to}")
+}
+
+/// Why a report has no findings about a table, in words.
+pub(crate) fn uncovered(TableCoverage { program, coverage, .. }: &TableCoverage) -> String {
+    let Coverage { covered, of, unit, .. } = coverage;
+    let program = escape::one_line(program);
+    format!(
+        "records of `{program}` cover {covered} of {of} {unit}, so nothing is concluded about its table and about tokens; \
+         its log may be missing"
+    )
 }
 
 pub(crate) fn micros(at: Timestamp) -> i64 {

@@ -93,3 +93,36 @@ fn token_that_is_younger_than_the_window_is_not_reported() {
     let unused = survey(every_hour()).unused(&grants, window());
     assert!(!ids(&unused).iter().any(|(rule, ..)| *rule == "unused-token"));
 }
+
+#[test]
+fn table_whose_log_is_missing_has_no_finding() {
+    let mail = TABLE.replace("stock", "mail");
+    let mut grants = grants();
+    grants.tables.push(serde_json::from_str(&mail).unwrap());
+    let unused = survey(every_hour()).unused(&grants, window());
+    let covered: Vec<_> =
+        unused.tables.iter().map(|table| (table.program.as_str(), table.coverage.covered)).collect();
+    assert_eq!(covered, [("stock", 10), ("mail", 0)]);
+    assert!(unused.is_conclusive() && unused.coverage.is_enough);
+    assert!(!unused.findings.is_empty());
+    // Also no token: it may have called the program whose log is missing.
+    for found in &unused.findings {
+        assert!(
+            found.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("stock::")),
+            "{found:?}"
+        );
+    }
+    // One record does not make the log complete.
+    let mail = |line: Line| Line { endpoint: "mail::reserve", ..line };
+    let unused = survey(every_hour().chain([mail(call(60))])).unused(&grants, window());
+    assert_eq!((unused.tables[1].coverage.covered, unused.tables[1].coverage.is_enough), (1, false));
+    assert!(unused.findings.iter().all(|found| found.endpoint.as_deref() != Some("mail::old")));
+    // With both logs, each table and the tokens have their findings.
+    let unused = survey(every_hour().chain(every_hour().map(mail))).unused(&grants, window());
+    assert!(ids(&unused).contains(&("unused-endpoint", None, Some("mail::old"))));
+    assert!(ids(&unused).contains(&("unused-token", Some("old"), None)));
+    // No table has records.
+    grants.tables.remove(0);
+    let unused = survey(every_hour()).unused(&grants, window());
+    assert!(unused.coverage.is_enough && !unused.is_conclusive() && unused.findings.is_empty());
+}

@@ -12,7 +12,7 @@ use super::super::html::{self, Kind, badge, card, rows, sentence, shown, table};
 use super::super::log::Snapshot;
 use super::super::{App, View};
 use super::{files, respond};
-use crate::commands::audit::unused::covered;
+use crate::commands::audit::unused::{covered, uncovered};
 
 pub(super) async fn page(State(app): State<Arc<App>>, view: View) -> Response {
     let snapshot = app.log.snapshot();
@@ -50,7 +50,10 @@ fn unused(snapshot: &Snapshot) -> Markup {
     let coverage = &unused.coverage;
     html! {
         p.note { (sentence(&covered(coverage))) "." }
-        @if coverage.is_enough {
+        @for table in unused.tables.iter().filter(|table| coverage.is_enough && !table.coverage.is_enough).take(20) {
+            p.note { (sentence(&uncovered(table))) "." }
+        }
+        @if unused.is_conclusive() {
             (list("Unused", &findings, 18_000))
         } @else {
             p.nothing { "The logs cover too little of the window for a conclusion." }
