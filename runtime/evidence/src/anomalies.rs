@@ -100,9 +100,10 @@ impl Survey {
         let mut findings = Vec::new();
         if since > first {
             self.new_pairs(since, &mut findings);
-            self.new_networks(since, &mut findings);
         }
-        self.shared_tokens(since, &mut findings);
+        let networks = if since > first { self.networks_before(since) } else { Networks::default() };
+        self.new_networks(since, &networks, &mut findings);
+        self.shared_tokens(since, &networks, &mut findings);
         self.after_rotation(since, rules, &mut findings);
         self.bursts(since, rules, &mut findings);
         self.gaps(since, rules, &mut findings);
@@ -128,21 +129,25 @@ impl Survey {
         }
     }
 
-    /// A token that was used before comes from a network that no token of its service came from before.
-    fn new_networks(&self, since: i64, findings: &mut Vec<Finding>) {
-        let mut known: HashMap<Name, HashSet<IpAddr>> = HashMap::new();
+    /// The networks of each service before an instant.
+    fn networks_before(&self, since: i64) -> Networks {
+        let mut networks = Networks::default();
         for token in self.tokens.values() {
             let before =
                 token.uses.iter().filter(|used| used.span.first().is_some_and(|first| first < since));
-            known.entry(token.service).or_default().extend(before.filter_map(|used| used.network));
+            networks.0.entry(token.service).or_default().extend(before.filter_map(|used| used.network));
         }
+        networks.0.retain(|_, known| !known.is_empty());
+        networks
+    }
+
+    /// A token comes from a network that no token of its service came from before. The token may be new, for a thief can
+    /// take one as soon as it is minted.
+    fn new_networks(&self, since: i64, networks: &Networks, findings: &mut Vec<Finding>) {
         for ((_, jti), token) in &self.tokens {
-            if token.count.span.first().is_none_or(|first| first >= since) {
-                continue;
-            }
             for used in &token.uses {
                 let (Some(first), Some(network)) = (used.span.first(), used.network) else { continue };
-                if first < since || known.get(&token.service).is_some_and(|known| known.contains(&network)) {
+                if first < since || !networks.are_known_without(token.service, network) {
                     continue;
                 }
                 let (service, jti) = (self.names.text(token.service), self.names.text(*jti));
@@ -161,8 +166,8 @@ impl Survey {
     /// One token from two networks within ten minutes, or with two keys.
     ///
     /// Networks that tokens of the service share all the time are replicas. A network counts as foreign if it is not
-    /// the network of at least a tenth of the token's calls.
-    fn shared_tokens(&self, since: i64, findings: &mut Vec<Finding>) {
+    /// the network of at least a tenth of the token's calls, or if no token of the service came from it before.
+    fn shared_tokens(&self, since: i64, networks: &Networks, findings: &mut Vec<Finding>) {
         for ((_, jti), token) in &self.tokens {
             let (service, jti) = (self.names.text(token.service), self.names.text(*jti));
             let about = About { service: Some(service), endpoint: None, subject: Some(jti) };
@@ -186,11 +191,11 @@ impl Survey {
             let of_network = |network| -> u64 {
                 token.uses.iter().filter(|used| used.network == network).map(|used| used.calls).sum()
             };
-            let rare = token
-                .uses
-                .iter()
-                .filter(|used| used.network.is_some() && of_network(used.network) * 10 < calls);
-            for used in rare {
+            let is_foreign = |used: &&Use| {
+                let is_new = |network| networks.are_known_without(token.service, network);
+                used.network.is_some_and(|network| of_network(used.network) * 10 < calls || is_new(network))
+            };
+            for used in token.uses.iter().filter(is_foreign) {
                 let common = token
                     .uses
                     .iter()
@@ -300,6 +305,18 @@ impl Survey {
                 findings.push(Finding::new(Rule::Gap, about, Some(from), text));
             }
         }
+    }
+}
+
+/// The networks that the tokens of each service came from before the time that is examined. A service without any is new,
+/// or has records without addresses.
+#[derive(Debug, Default)]
+struct Networks(HashMap<Name, HashSet<IpAddr>>);
+
+impl Networks {
+    /// Whether the networks of a service are known, and this is not one of them.
+    fn are_known_without(&self, service: Name, network: IpAddr) -> bool {
+        self.0.get(&service).is_some_and(|known| !known.contains(&network))
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Rule {
     TwoNetworks,
     /// Two keys verified the same `jti`.
     TwoKeys,
-    /// A known token came from a network that its service never used.
+    /// A token came from a network that no token of its service came from before.
     NewNetwork,
     /// Far more refusals than usual.
     RefusalBurst,

@@ -15,9 +15,9 @@ use crate::problem::{Outcome, Problem};
 const EXAMPLES: &str = "\
 Rules:
   new-pair             a service called an endpoint for the first time
-  two-networks         one token from two networks within ten minutes, one of them rare for this token
+  two-networks         one token from two networks within ten minutes, one of them rare for this token or new
   two-keys             two keys verified the same `jti`
-  new-network          a known token from a network that no token of its service came from before
+  new-network          a token from a network that no token of its service came from before
   refusal-burst        at least 20 refusals in five minutes, and ten times the median of that caller and code
   used-after-rotation  a replaced token was used again, after an hour without calls
   gap                  a log without records for 15 minutes, and ten times as long as usual

@@ -26,7 +26,7 @@ fn usual_day_has_no_finding() {
 }
 
 #[test]
-fn first_call_of_a_pair_is_found() {
+fn first_numberof_a_pair_is_found() {
     assert_eq!(found(day().chain([Line { endpoint: "stock::delete", ..call(LATE) }])), [("new-pair", None)]);
     assert_eq!(
         found(day().chain([Line { endpoint: "stock::delete", code: Some("missing_scope"), ..call(LATE) }])),
@@ -40,6 +40,34 @@ fn token_from_a_foreign_network_is_found() {
     let foreign = Line { address: "203.0.113.9", ..call(LATE + 1) };
     let expected = [("two-networks", Some("j1".to_owned())), ("new-network", Some("j1".to_owned()))];
     assert_eq!(found(day().chain([foreign])), expected);
+}
+
+#[test]
+fn new_token_from_the_network_of_a_stranger_is_found() {
+    // Minted after the rotation, and used half by the service and half by a thief.
+    let rotated = |address: &'static str| {
+        day().map(move |line| {
+            let is_new = line.at >= LATE;
+            let is_stolen = is_new && line.at / 60 % 2 == 0;
+            let address = if is_stolen { address } else { line.address };
+            Line { jti: if is_new { "j2" } else { "j1" }, address, ..line }
+        })
+    };
+    let expected = [("two-networks", Some("j2".to_owned())), ("new-network", Some("j2".to_owned()))];
+    assert_eq!(found(rotated("203.0.113.9")), expected);
+    assert_eq!(found(rotated("10.0.0.99")), []);
+    // Only by the thief.
+    let stolen = Line { jti: "j2", address: "203.0.113.9", ..call(LATE) };
+    assert_eq!(found(day().chain([stolen])), [("new-network", Some("j2".to_owned()))]);
+    // Nothing is known about the networks of a new service.
+    let new = (0..20).map(|number| Line {
+        service: "mail",
+        jti: "j3",
+        address: if number % 2 == 0 { "203.0.113.9" } else { "198.51.100.9" },
+        code: Some("expired"),
+        ..call(LATE + number)
+    });
+    assert_eq!(found(day().chain(new.take(19))), []);
 }
 
 #[test]
