@@ -68,7 +68,11 @@ fn usage_counts_admitted_and_refused_calls_and_names_damaged_lines() {
         "{csv}"
     );
     let text = sandbox.run(&["usage", "audit.jsonl", "--by", "key"]).done().stdout;
-    assert!(text.contains("k1"), "{text}");
+    assert!(text.contains("k1") && text.contains("billing orders") && text.contains("▁█▁▁▁▁"), "{text}");
+    let csv = sandbox.run(&["usage", "audit.jsonl", "--by", "key", "--format", "csv"]).done().stdout;
+    assert!(csv.starts_with("kid,services,allowed,") && csv.contains("\r\nk1,billing orders,10,1,"), "{csv}");
+    let line = json!([{ "file": "audit.jsonl", "line": 12, "kind": "foreign" }]);
+    assert_eq!(usage["read"]["trouble_lines"], line);
     let by = |by: &str| sandbox.run(&["usage", "audit.jsonl", "--by", by, "--format", "csv"]).done().stdout;
     assert_eq!(by("code"), "code,refused,callers,last\r\nservice_not_allowed,1,1,2026-01-01T09:00:00Z\r\n");
     let hours = by("hour");
@@ -237,6 +241,17 @@ fn suggestion_is_a_patch_and_a_table_for_the_exports() {
     let table = suggest(&["--format", "table"]).done().stdout;
     let shown = sandbox.feed(&["endpoints", "-", "--format", "json"], table).done().json();
     assert_eq!(shown["routes"][0]["access"]["service_only"]["services"], json!(["orders"]));
+}
+
+#[test]
+fn suggestions_are_rows_of_csv() {
+    let csv = sandbox()
+        .run(&[&["suggest", "audit.jsonl"], &WINDOW[..], &["--format", "csv"]].concat())
+        .done()
+        .stdout;
+    let attribute = r##""#[service_only(services(""orders""), scopes(""stock:write""))]""##;
+    let row = format!("stock::reserve,4,orders billing,orders,{attribute}\r\n");
+    assert_eq!(csv, format!("endpoint,line,now,narrower,attribute\r\n{row}"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use service_only_evidence::read::{self, Done, Place, Record, TroubleKind, Visitor};
+use service_only_evidence::read::{self, Done, Place, Record, Trouble, TroubleKind, Visitor};
 
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -84,14 +84,28 @@ pub(super) fn read(named: &[PathBuf], visitor: &mut impl Visitor) -> Outcome<Don
     Ok(done)
 }
 
-/// What was read, as JSON.
+/// What was read, as JSON: the number of lines with each kind of problem, and the places of the first 100.
 pub(crate) fn summary(done: &Done) -> Value {
     let trouble: serde_json::Map<String, Value> =
         TroubleKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), done.count(*kind).into())).collect();
+    let places: Vec<Value> = done.trouble().iter().map(place).collect();
     json!({
         "files": done.files(), "bytes": done.bytes(), "lines": done.lines(), "records": done.records(),
-        "trouble": trouble,
+        "trouble": trouble, "trouble_lines": places,
     })
+}
+
+/// Where a line has a problem. A log that was opened near its end counts its lines from a byte.
+fn place(trouble: &Trouble) -> Value {
+    let mut place = json!({
+        "file": trouble.file.to_string_lossy(), "line": trouble.line, "kind": trouble.kind.as_str(),
+    });
+    if trouble.counted_from > 0
+        && let Some(place) = place.as_object_mut()
+    {
+        place.insert("counted_from".to_owned(), trouble.counted_from.into());
+    }
+    place
 }
 
 fn tell(done: &Done) {

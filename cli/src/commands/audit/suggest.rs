@@ -7,6 +7,7 @@ use serde_json::json;
 use service_only_evidence::suggest::{self, Suggestion};
 use service_only_evidence::survey::Survey;
 
+use super::csv;
 use super::files::{self, AuditFiles};
 use super::unused;
 use crate::commands::endpoints;
@@ -60,6 +61,8 @@ enum SuggestFormat {
     Text,
     /// One JSON object.
     Json,
+    /// Comma-separated values with a header.
+    Csv,
     /// A patch of the sources.
     Patch,
     /// The table with narrower lists.
@@ -90,6 +93,7 @@ pub(crate) fn run(options: &SuggestOptions) -> Outcome<Exit> {
             let read = files::summary(&done);
             output::json(&json!({ "read": read, "coverage": coverage, "suggestions": suggestions }))?;
         }
+        SuggestFormat::Csv => output::result_bytes(as_csv(&suggestions).as_bytes())?,
         SuggestFormat::Table => {
             let narrowed = suggest::narrowed(&table, &suggestions)
                 .map_err(|error| Problem::new(ProblemCode::BadConfig, error.to_string()))?;
@@ -104,6 +108,19 @@ pub(crate) fn run(options: &SuggestOptions) -> Outcome<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// One row per handler. Names in a list are separated by spaces; an empty list admits any service.
+fn as_csv(suggestions: &[Suggestion]) -> String {
+    let mut text = String::new();
+    csv::row(&mut text, ["endpoint", "line", "now", "narrower", "attribute"]);
+    for suggestion in suggestions {
+        let line = suggestion.line.map(|line| line.to_string()).unwrap_or_default();
+        let now = suggestion.now.as_ref().map(|now| now.join(" ")).unwrap_or_default();
+        let narrower = suggestion.narrower.join(" ");
+        csv::row(&mut text, [&*suggestion.endpoint, &line, &now, &narrower, &suggestion.attribute]);
+    }
+    text
 }
 
 fn print(suggestions: &[Suggestion]) -> Outcome<()> {

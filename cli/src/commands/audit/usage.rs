@@ -21,7 +21,8 @@ Examples:
 /// Show who called what: admitted and refused calls, the first and the last, and how long decisions took
 ///
 /// Reads any number of files in one pass, also those of several services. Callers that were not
-/// authenticated are one row, because any client can invent names.
+/// authenticated are one row, because any client can invent names. The last column is a histogram of
+/// the durations: up to 10 µs, 100 µs, 1 ms, 10 ms, 100 ms, and longer.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UsageOptions {
@@ -151,7 +152,9 @@ fn rows(survey: &Survey, by: By) -> (Vec<&'static str>, Vec<Row>) {
         }
         By::Key => {
             let rows = survey.key_usage().into_iter();
-            (vec!["kid"], rows.map(|used| Row { names: vec![used.kid], calls: used.calls }).collect())
+            let rows =
+                rows.map(|used| Row { names: vec![used.kid, used.services.join(" ")], calls: used.calls });
+            (vec!["kid", "services"], rows.collect())
         }
     }
 }
@@ -188,42 +191,96 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
             instant(&calls.last),
             Cell::word(format!("{} µs", calls.p50_us)),
             Cell::word(format!("{} µs", calls.p99_us)),
+            Cell::word(blocks(calls.durations)),
         ]
     };
     let now = store::now();
     match by {
         By::Service | By::Code | By::Hour => {
-            let mut table =
-                Table::new(["service", "endpoint", "allowed", "refused", "first", "last", "p50", "p99"]);
+            let mut table = Table::new([
+                "service",
+                "endpoint",
+                "allowed",
+                "refused",
+                "first",
+                "last",
+                "p50",
+                "p99",
+                "durations",
+            ]);
             for row in rows {
-                let [a, b, c, d, e, f] = counts(&row.calls);
-                table.row([Cell::word(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f]);
+                let [a, b, c, d, e, f, g] = counts(&row.calls);
+                table.row([Cell::word(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f, g]);
             }
             table.print(now)
         }
         By::Token => {
-            let mut table =
-                Table::new(["service", "jti", "kid", "allowed", "refused", "first", "last", "p50", "p99"]);
+            let mut table = Table::new([
+                "service",
+                "jti",
+                "kid",
+                "allowed",
+                "refused",
+                "first",
+                "last",
+                "p50",
+                "p99",
+                "durations",
+            ]);
             for row in rows {
-                let [a, b, c, d, e, f] = counts(&row.calls);
+                let [a, b, c, d, e, f, g] = counts(&row.calls);
                 let names = [Cell::word(name(row, 0)), Cell::id(name(row, 1)), Cell::text(name(row, 2))];
                 let [one, two, three] = names;
-                table.row([one, two, three, a, b, c, d, e, f]);
+                table.row([one, two, three, a, b, c, d, e, f, g]);
             }
             table.print(now)
         }
         By::Key => {
-            let mut table = Table::new(["kid", "allowed", "refused", "first", "last", "p50", "p99"]);
+            let mut table = Table::new([
+                "kid",
+                "services",
+                "allowed",
+                "refused",
+                "first",
+                "last",
+                "p50",
+                "p99",
+                "durations",
+            ]);
             for row in rows {
-                let [a, b, c, d, e, f] = counts(&row.calls);
-                table.row([Cell::id(name(row, 0)), a, b, c, d, e, f]);
+                let [a, b, c, d, e, f, g] = counts(&row.calls);
+                table.row([Cell::id(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f, g]);
             }
             table.print(now)
         }
     }
 }
 
+/// A histogram of six characters: up to 10 µs, 100 µs, 1 ms, 10 ms, 100 ms, and longer. Only an empty bucket has the
+/// lowest block.
+fn blocks(durations: [u64; 6]) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = u128::from(durations.iter().copied().max().unwrap_or_default().max(1));
+    let height = |count: u64| match u128::from(count) {
+        0 => 0,
+        count => 1 + usize::try_from(count * 6 / most).unwrap_or_default(),
+    };
+    durations.iter().filter_map(|count| BLOCKS.get(height(*count))).collect()
+}
+
 /// The instant of a record. A text that is not an instant is printed unchanged.
 fn instant(text: &str) -> Cell {
     text.parse::<Instant>().map_or_else(|_| Cell::word(text), |Instant(at)| Cell::Instant(Some(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blocks;
+
+    #[test]
+    fn only_an_empty_bucket_has_the_lowest_block() {
+        assert_eq!(blocks([0, 0, 0, 0, 0, 0]), "▁▁▁▁▁▁");
+        assert_eq!(blocks([1, 1_000, 500, 0, 999, 0]), "▂█▅▁▇▁");
+        assert_eq!(blocks([u64::MAX, 0, 0, 0, 0, 1]), "█▁▁▁▁▂");
+    }
 }

@@ -18,7 +18,11 @@ fn usage_counts_calls_of_a_service_to_an_endpoint() {
     );
     assert_eq!(orders.calls.p50_us, 51);
     assert_eq!(survey.token_usage().len(), 2);
-    assert_eq!(survey.key_usage()[0].calls.allowed, 3);
+    let keys = survey.key_usage();
+    assert_eq!(
+        (keys[0].calls.allowed, &keys[0].services[..]),
+        (3, &["orders".to_owned(), "stock".to_owned()][..])
+    );
 }
 
 #[test]

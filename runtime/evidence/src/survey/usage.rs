@@ -1,8 +1,10 @@
 //! The report `usage`: who called what, with which token and key.
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde::Serialize;
 
-use super::{Count, Durations, Survey, Use};
+use super::{Count, Durations, Name, Survey, Use};
 use crate::findings::instant;
 
 /// The calls of one service to one endpoint.
@@ -43,6 +45,8 @@ pub struct TokenUsage {
 pub struct KeyUsage {
     /// The id of the key.
     pub kid: String,
+    /// The services whose tokens it verified. A token without an id is not among them.
+    pub services: Vec<String>,
     /// The counts.
     #[serde(flatten)]
     pub calls: Calls,
@@ -130,10 +134,21 @@ impl Survey {
 
     /// The calls by the key that verified the token, sorted by name.
     pub fn key_usage(&self) -> Vec<KeyUsage> {
+        let mut services: HashMap<Name, BTreeSet<&str>> = HashMap::new();
+        for token in self.tokens.values() {
+            for kid in token.uses.iter().filter_map(|used| used.kid) {
+                services.entry(kid).or_default().insert(self.names.text(token.service));
+            }
+        }
+        let owned = |names: &BTreeSet<&str>| names.iter().map(|name| (*name).to_owned()).collect();
         let mut usage: Vec<_> = self
             .keys
             .iter()
-            .map(|(kid, count)| KeyUsage { kid: self.names.text(*kid).to_owned(), calls: Calls::of(count) })
+            .map(|(kid, count)| KeyUsage {
+                kid: self.names.text(*kid).to_owned(),
+                services: services.get(kid).map(owned).unwrap_or_default(),
+                calls: Calls::of(count),
+            })
             .collect();
         usage.sort_by(|one, other| one.kid.cmp(&other.kid));
         usage

@@ -565,6 +565,61 @@ fn tiles_are_repaired_from_the_lines() {
     assert_eq!(log.intact().compared, 1000);
 }
 
+/// Keeps the events with the target of checkpoints.
+#[derive(Clone, Default)]
+struct Checkpoints(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Checkpoints {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.metadata().target() == "service_only::audit::checkpoint" {
+            event.record(&mut Note(&mut self.0.lock().unwrap()));
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Takes the field `note`.
+struct Note<'a>(&'a mut Vec<String>);
+
+impl tracing::field::Visit for Note<'_> {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        if field.name() == "note" {
+            self.0.push(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+}
+
+#[test]
+fn each_checkpoint_is_an_event_with_the_signed_note() {
+    let log = Log::closed();
+    fs::write(log.path(), fs::read_to_string(log.path()).unwrap() + &line(2000)).unwrap();
+    let events = Checkpoints::default();
+    // The first checkpoint is signed on the thread that opens the log.
+    let open = tracing::subscriber::with_default(events.clone(), || log.open());
+    let notes = events.0.lock().unwrap().clone();
+    assert_eq!(notes, [log.checkpoint()]);
+    let checkpoint = Checkpoint::read(&notes[0], log.key().public()).unwrap();
+    assert_eq!((checkpoint.size, checkpoint.closed), (2001, false));
+    open.close();
+}
+
 /// Kills at each moment: between lines, tiles and checkpoint, and within a line.
 #[test]
 fn kill_at_any_moment_is_no_alarm() {

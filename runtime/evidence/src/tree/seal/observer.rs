@@ -42,6 +42,8 @@ pub(in crate::tree) struct Observer {
     /// Whether the next checkpoint is kept in the history.
     keep: bool,
     last: Stopwatch,
+    /// See [`INTERVAL`].
+    interval: Duration,
     rotation_wait: Duration,
     /// See [`MAX_UNSEALED`].
     max_unsealed: usize,
@@ -67,6 +69,7 @@ impl Observer {
             foreign: resumed.foreign,
             keep: false,
             last: Stopwatch::start(),
+            interval: INTERVAL,
             rotation_wait: ROTATION_WAIT,
             max_unsealed: MAX_UNSEALED,
             orders: Some(orders),
@@ -117,7 +120,7 @@ impl Observer {
 
     fn is_due(&self) -> bool {
         let has_news = !self.leaves.is_empty() || self.lost != self.lost_sealed || self.keep;
-        self.leaves.len() >= RECORDS_PER_CHECKPOINT || has_news && self.last.elapsed() >= INTERVAL
+        self.leaves.len() >= RECORDS_PER_CHECKPOINT || has_news && self.last.elapsed() >= self.interval
     }
 }
 
@@ -282,6 +285,26 @@ mod tests {
         assert!(taken.try_recv().is_err());
         observer.written(&lines(1));
         assert_eq!(taken.try_recv().unwrap().leaves.len(), RECORDS_PER_CHECKPOINT);
+    }
+
+    #[test]
+    fn tick_seals_new_records_and_losses_from_the_interval_on() {
+        let (mut observer, taken) = observer();
+        assert_eq!(observer.interval, Duration::from_secs(1));
+        observer.written(&lines(3));
+        observer.interval = Duration::MAX;
+        observer.tick(0);
+        assert!(taken.try_recv().is_err(), "before the interval");
+        observer.interval = Duration::ZERO;
+        observer.tick(0);
+        assert_eq!(taken.try_recv().unwrap().leaves.len(), 3);
+        observer.tick(0);
+        assert!(taken.try_recv().is_err(), "nothing is new");
+        observer.tick(7);
+        let sealed = taken.try_recv().unwrap();
+        assert_eq!((sealed.leaves.len(), sealed.lost), (0, 7));
+        observer.tick(7);
+        assert!(taken.try_recv().is_err(), "nothing is new");
     }
 
     #[test]
