@@ -96,6 +96,11 @@ pub(crate) fn check_distinct(paths: &[&Path]) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether both paths lead to the same file.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    identity(one) == identity(other)
+}
+
 /// The identity of a path: two paths have the same one if a rename to one replaces the other.
 fn identity(path: &Path) -> PathBuf {
     let directory = directory_of(path);

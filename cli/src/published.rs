@@ -208,29 +208,36 @@ impl Published {
     /// Refuses a first set that lacks a key of a valid token. Verifiers that had the key from elsewhere would
     /// refuse that token from now on.
     pub(crate) fn check_tokens(&self, holders: &[KeyHolder], now: Timestamp) -> Outcome<()> {
-        let mut lacking: BTreeMap<&str, (BTreeSet<&str>, Timestamp)> = BTreeMap::new();
-        for holder in holders.iter().filter(|holder| holder.last_expiry > now && !self.has(&holder.kid)) {
-            let (services, until) =
-                lacking.entry(&holder.kid).or_insert_with(|| (BTreeSet::new(), holder.last_expiry));
-            services.insert(&holder.service);
-            *until = (*until).max(holder.last_expiry);
-        }
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        let tokens: Vec<_> = lacking
-            .iter()
-            .map(|(kid, (services, until))| {
-                let services: Vec<_> = services.iter().map(|service| format!("`{service}`")).collect();
-                let until = members::instant(*until);
-                format!("{} with tokens of the key `{kid}`, valid until {until}", services.join(", "))
-            })
-            .collect();
-        let reason = format!("the set would lack keys, and refuse {}", tokens.join("; "));
+        let Some(tokens) = lacking(holders, now, |kid| self.has(kid)) else { return Ok(()) };
+        let reason = format!("the set would lack keys, and refuse {tokens}");
         Err(Problem::new(ProblemCode::WouldBreak, reason).help(
             "add the public keys to the set that `[rotation]` names, or give these services new tokens and revoke the key; `--drop-unknown` publishes without them",
         ))
     }
+}
+
+/// The services with a valid token of a key that is not known, in words. `None` if each such key is known.
+pub(crate) fn lacking(
+    holders: &[KeyHolder],
+    now: Timestamp,
+    is_known: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let mut lacking: BTreeMap<&str, (BTreeSet<&str>, Timestamp)> = BTreeMap::new();
+    for holder in holders.iter().filter(|holder| holder.last_expiry > now && !is_known(&holder.kid)) {
+        let (services, until) =
+            lacking.entry(&holder.kid).or_insert_with(|| (BTreeSet::new(), holder.last_expiry));
+        services.insert(&holder.service);
+        *until = (*until).max(holder.last_expiry);
+    }
+    let tokens: Vec<_> = lacking
+        .iter()
+        .map(|(kid, (services, until))| {
+            let services: Vec<_> = services.iter().map(|service| format!("`{service}`")).collect();
+            let until = members::instant(*until);
+            format!("{} with tokens of the key `{kid}`, valid until {until}", services.join(", "))
+        })
+        .collect();
+    (!tokens.is_empty()).then(|| tokens.join("; "))
 }
 
 /// The public halves of all keys that are not retired.

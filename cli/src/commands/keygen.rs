@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use service_only::keys::KeyState;
 use service_only::{Algorithm, issue::SigningKey};
+use service_only_store::KeyRecord;
 use service_only_store::rotation::Journal;
 
 use super::audit;
@@ -24,8 +26,9 @@ use crate::option_values::{algorithm_parser, key_name};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
-use crate::published::{ExistingSet, Sources, Unknown};
+use crate::published::{self, ExistingSet, Sources, Unknown};
 use crate::reference::Reference;
+use crate::store::{self, StoreOptions};
 use crate::unlock::UnlockOptions;
 
 /// Every JWT library and every cloud key store supports it, its keys and signatures are short, and a verifier
@@ -85,9 +88,16 @@ pub(crate) struct KeygenOptions {
     /// --out names a file]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Replace existing files
+    /// Replace existing files. A key with valid tokens, or that the journal has, needs
+    /// --dangerously-abandon-tokens too
     #[arg(long)]
     force: bool,
+    /// With --force, replace the configured key even if the registry has valid tokens of it, or the journal has
+    /// it as a key that signs. Verifiers then refuse these tokens
+    #[arg(long, requires = "force", conflicts_with = "audit")]
+    dangerously_abandon_tokens: bool,
+    #[command(flatten)]
+    store: StoreOptions,
     #[command(flatten)]
     dry_run: DryRun,
     #[command(flatten)]
@@ -122,6 +132,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
     let targets: Vec<_> = targets.collect();
     options.check_files(Some(&plan.out))?;
+    options.check_loss(&plan.out)?;
     // Not even with `--force`: the configuration file is not a key that may be replaced.
     let config_file = config.as_ref().map(|config| config.path.as_path());
     new_file::check_distinct(&targets.iter().copied().chain(config_file).collect::<Vec<_>>())?;
@@ -158,6 +169,9 @@ fn elsewhere(
     // A run that was killed has left the name of its key. This run finishes it.
     let is_unfinished = matches!(Reference::read(&plan.out), Ok(Some(Reference::Creating { .. })));
     options.check_files(Some(plan.out.as_path()).filter(|_| !is_unfinished))?;
+    if !is_unfinished {
+        options.check_loss(&plan.out)?;
+    }
     if options.dry_run.dry_run {
         let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
         return change::preview(&targets.collect::<Vec<_>>(), options.format).map(|()| Exit::Done);
@@ -191,6 +205,36 @@ impl KeygenOptions {
             |path: Option<&Path>, overwrite| path.map(|path| new_file::check_targets(&[path], overwrite));
         check(out, Overwrite::of_key(self.force)).transpose()?;
         check(self.public_out.as_deref(), Overwrite::from_force(self.force)).transpose()?;
+        Ok(())
+    }
+
+    /// Refuses to replace the configured key while the registry has valid tokens of it, or the journal has it. The
+    /// configuration is read also if --out names the file of its key.
+    fn check_loss(&self, out: &Path) -> Outcome<()> {
+        if self.dangerously_abandon_tokens || !out.exists() {
+            return Ok(());
+        }
+        let config = match Config::find(self.config.as_deref(), true) {
+            Ok(Some(config)) if new_file::is_same(&config.key.path, out) => config,
+            // With --out, a configuration that cannot be read is not that of the key.
+            _ => return Ok(()),
+        };
+        let Some(url) = self.store.url(Some(&config)) else { return Ok(()) };
+        // The name of a key that cannot be read is not known, and neither are its tokens.
+        let Ok(key) = config.key.load() else { return Ok(()) };
+        let kid = key.kid().as_str();
+        let journal = published::journal_at(&url, &config.issuer)?;
+        let place = out.display();
+        let remedy = "replace the key with `service-token rotate`, or after a leak with `service-token rotate --emergency`; `--dangerously-abandon-tokens` replaces it anyway";
+        if let Some(tokens) = published::lacking(&journal.holders, store::now(), |other| other != kid) {
+            let reason = format!("without the key in `{place}`, verifiers would refuse {tokens}");
+            return Err(Problem::new(ProblemCode::WouldBreak, reason).help(remedy));
+        }
+        let signs = |record: &KeyRecord| record.kid == kid && record.state == KeyState::Active;
+        if journal.keys.iter().any(signs) {
+            let reason = format!("the journal has the key `{kid}` in `{place}` as the active one");
+            return Err(Problem::new(ProblemCode::WouldBreak, reason).help(remedy));
+        }
         Ok(())
     }
 

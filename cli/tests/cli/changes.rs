@@ -127,7 +127,9 @@ fn dry_run_of_a_command_that_writes_files_or_stores_writes_none() {
     sandbox.run(&["store", "init", "--store", "sqlite:empty.db"]).done();
     let before = state(&sandbox);
     let run = |arguments: &[&str]| sandbox.run(&[arguments, &["--dry-run"]].concat());
-    assert!(run(&["keygen", "--force"]).done().stdout.contains("would replace signing.pem"));
+    run(&["keygen", "--force"]).refused_with(6);
+    let keygen = run(&["keygen", "--force", "--dangerously-abandon-tokens"]).done();
+    assert!(keygen.stdout.contains("would replace signing.pem"));
     run(&["init"]).refused();
     assert!(run(&["jwks", "--out", "jwks.json"]).done().stdout.contains("\"keys\""));
     let absent = ["--store", "sqlite:absent.db"];

@@ -74,7 +74,7 @@ fn no_token_is_minted_with_a_retired_key() {
 #[test]
 fn no_token_is_minted_with_a_key_that_the_journal_does_not_have() {
     for sandbox in rotated() {
-        sandbox.run(&["keygen", "--force"]).done();
+        sandbox.run(&["keygen", "--force", "--dangerously-abandon-tokens"]).done();
         refuses(&sandbox, "is not in the journal of `bakery-auth`");
     }
 }

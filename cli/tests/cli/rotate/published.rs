@@ -332,3 +332,45 @@ fn development_key_never_replaces_a_published_set() {
     sandbox.run(&["dev", "orders"]).done();
     sandbox.run(&["dev", "orders"]).done();
 }
+
+#[test]
+fn key_with_valid_tokens_is_replaced_only_on_request() {
+    const INTENT: &str = "--dangerously-abandon-tokens";
+    for algorithm in ["ES256", "HS256"] {
+        for sandbox in sandboxes() {
+            let config = sandbox.read("service-token.toml").replace("ES256", algorithm);
+            sandbox.write("service-token.toml", config);
+            sandbox.run(&["keygen", "--force"]).done();
+            sandbox.run(&["generate", "orders"]).done();
+            let key = sandbox.read("signing.pem");
+            for command in [&["keygen"][..], &["keygen", "--out", "signing.pem", "--algorithm", algorithm]] {
+                let message = sandbox.run(&[command, &["--force"]].concat()).refused_with(6);
+                assert!(
+                    message.contains("verifiers would refuse `orders`") && message.contains(INTENT),
+                    "{message}"
+                );
+                sandbox.run(&[command, &["--force", "--dry-run"]].concat()).refused_with(6);
+            }
+            assert_eq!(sandbox.read("signing.pem"), key);
+            // Another file has another key.
+            sandbox.run(&["keygen", "--out", "other.pem"]).done();
+            sandbox.run(&["keygen", "--out", "other.pem", "--force"]).done();
+            sandbox.run(&["keygen", "--force", INTENT]).done();
+            assert_ne!(sandbox.read("signing.pem"), key);
+        }
+    }
+}
+
+#[test]
+fn active_key_of_the_journal_is_replaced_only_on_request() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["rotate"]).done();
+        let message = sandbox.run(&["keygen", "--force"]).refused_with(6);
+        assert!(message.contains("as the active one"), "{message}");
+        sandbox.run(&["generate", "orders"]).done();
+        let message = sandbox.run(&["keygen", "--force"]).refused_with(6);
+        assert!(message.contains("verifiers would refuse `orders`"), "{message}");
+        sandbox.run(&["generate", "orders"]).done();
+        sandbox.run(&["keygen", "--force", "--dangerously-abandon-tokens"]).done();
+    }
+}
