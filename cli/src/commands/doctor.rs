@@ -217,6 +217,7 @@ async fn with_store(
             let journal = store.journal(&config.issuer).await.unwrap_or(journal);
             keys::journal(report, &site, &journal);
             keys::published(report, &site, &journal);
+            keys::tokens(report, config, &journal);
             registry::verifiers(report, &site.settings, &journal);
         }
         // An HMAC secret, or a key with a fixed name.
@@ -224,6 +225,7 @@ async fn with_store(
             for check in ["journal", "published set", "verifiers"] {
                 report.skipped(check, format!("this key does not rotate: {}", problem.reason()));
             }
+            keys::tokens(report, config, &journal);
         }
     }
     registry::tokens(report, store, config).await

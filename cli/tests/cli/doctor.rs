@@ -251,12 +251,13 @@ fn services_without_a_token_and_tokens_without_a_service_are_found() {
 fn token_that_was_not_renewed_is_found() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["inventory"]);
+    let set = sandbox.run(&["jwks"]).done().json();
     let now = service_only::clock::Timestamp::from_unix(crate::rotate::now());
     let record = TokenRecord {
         issuer: "bakery-auth".to_owned(),
         jti: "late".to_owned(),
         service: "orders".to_owned(),
-        kid: "k".to_owned(),
+        kid: set["keys"][0]["kid"].as_str().unwrap().to_owned(),
         issued_at: now.minus(Duration::from_secs(29 * 86_400)),
         expires_at: now.plus(Duration::from_secs(86_400)),
         note: None,
@@ -288,4 +289,55 @@ fn secret_that_does_not_rotate_is_no_problem() {
     sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
     let ran = doctor(&sandbox, &[]);
     assert_eq!((ran.code, found(&ran, "journal")[0].0.as_str()), (0, "skipped"), "{}", ran.stdout);
+}
+
+/// Insists that verifiers refuse the tokens of both services because of this file.
+fn insist_on_lost_tokens(sandbox: &Sandbox, file: &str) {
+    let lacks =
+        format!("`{file}` lacks keys, so verifiers refuse `inventory`, `orders` with tokens of the key");
+    insist(sandbox, "tokens", &[&lacks]);
+}
+
+#[test]
+fn set_and_key_that_lack_the_key_of_a_valid_token_are_found_before_the_first_rotation() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
+        assert_eq!(doctor(&sandbox, &[]).code, 0);
+        sandbox.run(&["jwks", "--out", "jwks.json"]).done();
+        assert_eq!(doctor(&sandbox, &[]).code, 0);
+        let set = sandbox.read("jwks.json");
+        for empty in ["", "{\"keys\":[]}"] {
+            sandbox.write("jwks.json", empty);
+            insist(&sandbox, "published set", &["`jwks.json` has no key", "service-token jwks --out"]);
+            insist_on_lost_tokens(&sandbox, "jwks.json");
+        }
+        sandbox.write("jwks.json", set);
+        sandbox.run(&["keygen", "--force", "--dangerously-abandon-tokens"]).done();
+        let said = found(&doctor(&sandbox, &[]), "published set");
+        assert!(said.iter().any(|(_, said)| said.contains("`jwks.json` lacks the key")), "{said:?}");
+        assert_eq!(found(&doctor(&sandbox, &[]), "tokens")[0].0, "ok");
+        std::fs::remove_file(sandbox.path("jwks.json")).unwrap();
+        insist_on_lost_tokens(&sandbox, "signing.pem");
+    }
+}
+
+#[test]
+fn replaced_secret_is_found() {
+    for sandbox in sandboxes() {
+        let config = sandbox.read("service-token.toml").replace("ES256", "HS256");
+        sandbox.write("service-token.toml", config);
+        sandbox.run(&["keygen", "--force"]).done();
+        sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
+        assert_eq!(doctor(&sandbox, &[]).code, 0);
+        sandbox.run(&["keygen", "--force", "--dangerously-abandon-tokens"]).done();
+        insist_on_lost_tokens(&sandbox, "signing.pem");
+    }
+}
+
+#[test]
+fn emptied_set_is_found_after_a_rotation() {
+    let sandbox = healthy();
+    sandbox.write("jwks.json", "{\"keys\":[]}");
+    insist(&sandbox, "published set", &["`jwks.json` has no key", "service-token rotate"]);
+    assert_eq!(doctor(&sandbox, &["--fix"]).code, 0);
 }

@@ -5,9 +5,10 @@ use service_only_store::Store;
 use service_only_store::rotation::{Journal, Plan, Warning};
 
 use super::{DoctorOptions, Report};
+use crate::config::Config;
 use crate::output;
 use crate::problem::Outcome;
-use crate::published::{ExistingSet, Unknown};
+use crate::published::{self, ExistingSet, Unknown};
 use crate::rotation::{Rotation, Site};
 use crate::store::now;
 
@@ -103,7 +104,12 @@ pub(super) fn published(report: &mut Report, site: &Site, journal: &Journal) {
         Err(problem) => return report.failed("published set", &problem, "repair the set"),
     };
     let keys = set.kids().count();
-    if keys == 0 && journal.keys.is_empty() {
+    if keys == 0 && (site.jwks.exists() || !journal.keys.is_empty()) {
+        let found = format!("`{place}` has no key, so verifiers that read it refuse each token");
+        let next = format!("run `service-token jwks --out {place}`");
+        return report.problem("published set", found, if journal.keys.is_empty() { &next } else { ROTATE });
+    }
+    if keys == 0 {
         return report.skipped(
             "published set",
             format!(
@@ -119,8 +125,47 @@ pub(super) fn published(report: &mut Report, site: &Site, journal: &Journal) {
         }
         Err(problem) => report.failed("published set", &problem, ROTATE),
     }
+    // A key that cannot be read is a separate finding.
+    if journal.keys.is_empty()
+        && let Ok(own) = site.current()
+        && !set.kids().any(|kid| kid == own.kid().as_str())
+    {
+        report.problem(
+            "published set",
+            format!("`{place}` lacks the key `{}`, which signs here", own.kid()),
+            format!("run `service-token jwks --out {place}`, or restore the key that the set has"),
+        );
+    }
     if report.is_clean("published set") {
         report.ok("published set", format!("`{place}` has {keys} keys"));
+    }
+}
+
+/// Before the first rotation, the published set decides which tokens verifiers accept, or the configured key if there
+/// is no set. A secret is in no set.
+pub(super) fn tokens(report: &mut Report, config: &Config, journal: &Journal) {
+    if !journal.keys.is_empty() {
+        return;
+    }
+    let path =
+        Some(&config.rotation.jwks).filter(|path| !config.key.algorithm.is_symmetric() && path.exists());
+    let known: Option<Vec<String>> = match path {
+        Some(path) => {
+            ExistingSet::read(path, Unknown::Keep).ok().map(|set| set.kids().map(str::to_owned).collect())
+        }
+        None => config.key.load().ok().map(|own| vec![own.kid().to_string()]),
+    };
+    // A set or a key that cannot be read is a separate finding.
+    let Some(known) = known else { return };
+    let place = path.unwrap_or(&config.key.path).display();
+    if let Some(tokens) =
+        published::lacking(&journal.holders, now(), |kid| known.iter().any(|known| known == kid))
+    {
+        report.problem(
+            "tokens",
+            format!("`{place}` lacks keys, so verifiers refuse {tokens}"),
+            "restore the keys from a backup, or mint new tokens with `service-token generate --all --out-dir DIR`",
+        );
     }
 }
 
