@@ -49,11 +49,18 @@ pub(crate) fn is_listed(config: &Config, service: &str) -> bool {
 
 /// Warns if a service that the configuration does not list has a valid token.
 pub(crate) fn warn_of_holders(url: &str, config: &Config) -> Outcome<()> {
-    let holders = store::run(async {
+    store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
-        holders(&store, config).await
-    })?;
-    warn(config, &holders);
+        warn_of_all(&store, Some(config), None).await
+    })
+}
+
+/// Does the same for a command that reads the tokens of one issuer, or of all.
+pub(crate) async fn warn_of_all(store: &Store, config: Option<&Config>, issuer: Option<&str>) -> Outcome<()> {
+    let is_read = |config: &&Config| issuer.is_none_or(|issuer| issuer == config.issuer);
+    if let Some(config) = config.filter(is_read) {
+        warn(config, &holders(store, config).await?);
+    }
     Ok(())
 }
 

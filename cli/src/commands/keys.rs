@@ -14,6 +14,7 @@ use crate::members;
 use crate::output::{self, Cell, Format, Table, Tally};
 use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlisted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,7 +99,10 @@ pub(crate) fn run(options: &KeysOptions) -> Outcome<Exit> {
     let now = store::now();
     let mut keys = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        read(&store, config.as_ref(), options.issuer.as_deref(), now).await
+        let (config, issuer) = (config.as_ref(), options.issuer.as_deref());
+        let keys = read(&store, config, issuer, now).await?;
+        unlisted::warn_of_all(&store, config, issuer).await?;
+        Ok(keys)
     })?;
     options.sort.sort(&mut keys);
     if options.reverse {

@@ -11,6 +11,7 @@ use crate::members;
 use crate::output::{self, Cell, Format, Table, Tally};
 use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlisted;
 
 /// The number of rows that one query reads.
 const PAGE: u32 = 2_000;
@@ -113,6 +114,7 @@ pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
             let covered = store.coverage(&revocation.issuer, &revocation.target, now).await;
             entry.covered = Some(covered.map_err(|error| refused(&error))?);
         }
+        unlisted::warn_of_all(&store, config.as_ref(), options.issuer.as_deref()).await?;
         Ok(entries)
     })?;
     match options.format {

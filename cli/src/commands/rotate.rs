@@ -21,6 +21,7 @@ use crate::problem::{Outcome, Problem};
 use crate::published::Unknown;
 use crate::rotation::{Emergency, Made, Rotation, Site, Successor};
 use crate::store::{self, StoreAndConfig};
+use crate::unlisted;
 use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
@@ -97,6 +98,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     site.by = options.by.name();
     if options.plan || (options.dry_run && options.emergency.is_none()) {
         let plan = plan(&url, &site)?;
+        unlisted::warn_of_holders(&url, &config)?;
         let Some(format) = options.format.format() else {
             output::metrics(&plan.exposition(&site.issuer))?;
             return Ok(Exit::Done);
@@ -114,6 +116,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
         let preview = store::run(async {
             let store = Store::open(&url).await.map_err(|error| store::refused(&error))?;
             let kid = whole(named.as_deref(), &store, &config, &site).await?;
+            unlisted::warn_of_all(&store, Some(&config), None).await?;
             Rotation::new(&store, &site, go_on).preview(kid.as_deref(), successor).await
         })?;
         tell_emergency(&preview, format, Tried::Yes)?;
@@ -128,6 +131,8 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
                 output::warning(&clocks.in_words());
             }
             let kid = whole(named.as_deref(), &store, &config, &site).await?;
+            // Afterwards their tokens are not valid, and `renew` skips these services.
+            unlisted::warn_of_all(&store, Some(&config), None).await?;
             if options.consent.is_needed() {
                 let preview = Rotation::new(&store, &site, go_on).preview(kid.as_deref(), successor).await?;
                 options.consent.ask(&in_question(&preview))?;
@@ -147,6 +152,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
         if options.consent.is_needed() {
             options.ask(&store, &site).await?;
         }
+        unlisted::warn_of_all(&store, Some(&config), None).await?;
         let (made, plan) = Rotation::new(&store, &site, go_on).advance().await?;
         let journal = store.journal(&site.issuer).await.map_err(|error| store::refused(&error))?;
         Ok((made, plan, journal))

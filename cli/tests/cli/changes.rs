@@ -394,6 +394,14 @@ fn token_of_a_service_that_the_configuration_does_not_list_gives_a_warning() {
             &["expiring", "--within", "31d"],
             &["expiring", "--format", "prometheus"],
             &["renew", "--out-dir", "tokens"],
+            &["keys"],
+            &["keys", "--issuer", "bakery-auth"],
+            &["revocations", "--format", "json"],
+            &["rotate", "--plan"],
+            &["rotate", "--plan", "--format", "prometheus"],
+            &["rotate", "--dry-run"],
+            &["rotate"],
+            &["rotate", "--emergency", "--dry-run"],
             &["revoke", &jti, "--dry-run"],
             &["revoke", "--service", "former", "--before", "2026-01-31T12:00:00Z"],
             &["revoke", &another],
@@ -408,7 +416,9 @@ fn token_of_a_service_that_the_configuration_does_not_list_gives_a_warning() {
         let last = sandbox.run(&["revoke", &jti]).done();
         assert!(!last.stderr.contains("does not list"), "it has no valid token: {}", last.stderr);
         let metrics = ["expiring", "--format", "prometheus"];
-        for command in [&["list"][..], &["show", &jti], &["renew", "--out-dir", "tokens"], &metrics] {
+        let more: [&[&str]; 4] = [&["keys"], &["revocations"], &["rotate"], &["rotate", "--plan"]];
+        let others: [&[&str]; 4] = [&["list"], &["show", &jti], &["renew", "--out-dir", "tokens"], &metrics];
+        for command in others.into_iter().chain(more) {
             assert!(!sandbox.run(command).stderr.contains("does not list"), "{command:?}");
         }
     }
