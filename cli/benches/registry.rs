@@ -6,6 +6,8 @@
 //! as an operator does. CPU time is that of the program and of all processes of PostgreSQL. It and peak memory
 //! (`VmHWM`) come from `/proc`, so they are shown on Linux alone. Ten million tokens take
 //! some minutes and 7 GB of disk for each database.
+//!
+//! It fails if a command exceeds its limit of time or memory. On a busy machine, `--no-limits` only measures.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -25,9 +27,13 @@ use tempfile::TempDir;
 /// Services that have tokens; the configuration names ten of them.
 const SERVICES: u64 = 1_000;
 
-/// The commands whose limit is one second and 64 MiB; `rotate --emergency` may take ten seconds.
-const COMMANDS: [(&str, &str); 19] = [
+/// The largest peak memory of a command.
+const MOST_MIB: u64 = 64;
+
+/// The commands with limits.
+const COMMANDS: [(&str, &str); 20] = [
     ("list", "list"),
+    (EVERY_TOKEN, EVERY_TOKEN),
     ("list --service", "list --service s7"),
     ("list --active", "list --active"),
     ("list --revoked", "list --revoked"),
@@ -41,12 +47,46 @@ const COMMANDS: [(&str, &str); 19] = [
     ("revoke --service", "revoke --service s8 --before now"),
     ("revoke --key", "revoke --key old-key"),
     ("rotate --plan", "rotate --plan"),
-    ("rotate --emergency", "rotate --emergency=KID"),
+    (EMERGENCY, "rotate --emergency=KID"),
     ("list --active, after", "list --active"),
     ("list --revoked, after", "list --revoked"),
     ("expiring, after", "expiring --within 30d"),
     ("expiring --format prometheus, after", "expiring --format prometheus"),
 ];
+
+/// Prints every token, so its time grows with the registry, and its memory does not.
+const EVERY_TOKEN: &str = "list --format json";
+
+const EMERGENCY: &str = "rotate --emergency";
+
+/// How long a command may take; `None` means any time.
+fn longest(name: &str) -> Option<Duration> {
+    match name {
+        EVERY_TOKEN => None,
+        EMERGENCY => Some(Duration::from_secs(10)),
+        _ => Some(Duration::from_secs(1)),
+    }
+}
+
+/// Whether a command that exceeds its limit ends the benchmark.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Limits {
+    Checked,
+    Off,
+}
+
+impl Limits {
+    fn check(self, database: &str, count: u64, name: &str, run: &Run) {
+        if self == Self::Off {
+            return;
+        }
+        let place = format!("`{name}` on {database} with {count} tokens");
+        let mib = run.peak_kib / 1024;
+        assert!(mib < MOST_MIB, "{place} used {mib} MiB, and may use {MOST_MIB}");
+        let longest = longest(name).unwrap_or(Duration::MAX);
+        assert!(run.took < longest, "{place} took {:?}, and may take {longest:?}", run.took);
+    }
+}
 
 /// One run of a command.
 struct Run {
@@ -207,7 +247,7 @@ async fn schema(server: &str, statement: &str) {
     pool.close().await;
 }
 
-fn measure(database: &str, count: u64, site: &Site, fill: impl FnOnce(&str)) {
+fn measure(database: &str, count: u64, site: &Site, limits: Limits, fill: impl FnOnce(&str)) {
     let kid = site.active_kid();
     fill(&kid);
     let init = site.run("store init", &[0]);
@@ -219,9 +259,11 @@ fn measure(database: &str, count: u64, site: &Site, fill: impl FnOnce(&str)) {
     for (name, command) in COMMANDS {
         let run = site.run(&command.replace("JTI", &jti).replace("KID", &kid), &[0, 1]);
         print(database, count, name, &run);
+        limits.check(database, count, name, &run);
     }
     let renew = site.run("renew --out-dir tokens", &[0]);
     print(database, count, "renew, after", &renew);
+    limits.check(database, count, "renew, after", &renew);
     let prune = site.run("prune --expired-for 30d", &[0]);
     print(database, count, "prune", &prune);
 }
@@ -240,20 +282,25 @@ fn main() {
     // Cargo passes `--bench`.
     let sizes: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { (3..=7).map(|power| 10_u64.pow(power)).collect() } else { sizes };
+    let limits = if std::env::args().any(|argument| argument == "--no-limits") {
+        Limits::Off
+    } else {
+        Limits::Checked
+    };
     println!(
         "| database | tokens | command | seconds | CPU seconds | MiB |\n| --- | ---: | --- | ---: | ---: | ---: |"
     );
     for count in sizes {
         let site = Site::new(None);
         let path = site.folder.path().join("tokens.db");
-        measure("SQLite", count, &site, |kid| block_on(fill_sqlite(&path, count, kid)));
+        measure("SQLite", count, &site, limits, |kid| block_on(fill_sqlite(&path, count, kid)));
         drop(site);
         let Ok(server) = std::env::var("DATABASE_URL") else { continue };
         let name = format!("growth_{}_{count}", std::process::id());
         block_on(schema(&server, &format!("CREATE SCHEMA {name}")));
         let site = Site::new(Some(&format!("{server}?options[search_path]={name}")));
         let url = site.url.clone();
-        measure("PostgreSQL", count, &site, |kid| block_on(fill_postgres(&url, count, kid)));
+        measure("PostgreSQL", count, &site, limits, |kid| block_on(fill_postgres(&url, count, kid)));
         block_on(schema(&server, &format!("DROP SCHEMA {name} CASCADE")));
     }
 }
