@@ -1,6 +1,6 @@
 //! The script, with the built programs, on ports of its own.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test; a skipped one says so")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test; a skipped one says so")]
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -49,5 +49,11 @@ fn script_shows_a_revocation_and_a_rotation_that_waits() {
     ] {
         assert!(out.contains(line), "no `{line}` in\n{out}\n{err}");
     }
+    let refused = out.lines().find_map(|line| {
+        line.strip_prefix("both refuse the token ")?.strip_suffix(" ms after the end of the command")
+    });
+    let took: u64 = refused.unwrap_or_else(|| panic!("no time of the revocation in\n{out}")).parse().unwrap();
+    // The services read the revocations every second or faster. A busy machine needs longer.
+    assert!(took < 10_000, "the token was refused after {took} ms");
     assert!(!out.contains("eyJ") && !err.contains("eyJ"), "a token was printed");
 }

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::{insist, page, run};
 use crate::sandbox::Sandbox;
@@ -43,7 +44,11 @@ fn commands_of_the_first_fleet_rehearse_a_rotation_and_an_incident_without_a_ref
     // If a step fails, nothing keeps running.
     let script = format!("started=; trap 'kill $started 2> /dev/null || true' EXIT\n{script}");
     let port = free_ports().to_string();
+    let begun = Instant::now();
     let said = insist(&run(&sandbox, &script, &[("DATABASE", &database), ("PORT", &port)]));
+    let took = begun.elapsed();
+    eprintln!("the commands took {} s", took.as_secs());
+    assert!(took < Duration::from_secs(300), "the commands took {took:?}");
     for step in &steps {
         page::assert_shown(step.shown.as_deref().unwrap_or_default(), &said);
     }
