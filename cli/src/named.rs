@@ -1,4 +1,4 @@
-//! Finds a token or a key by its id, or by a unique beginning of it, as tables show it.
+//! Finds a token, a key or an audit record by its id, or by a unique beginning of it, as tables show it.
 
 use service_only_store::{Store, TokenFilter};
 
@@ -11,6 +11,9 @@ const LEAST: usize = 4;
 
 /// The maximum number of candidates that an error lists.
 const LISTED: usize = 5;
+
+/// The number of candidates that a search collects: one more than an error lists.
+const COLLECTED: usize = LISTED + 1;
 
 /// The `jti` of a token of the registry. An id that is not the beginning of another is returned unchanged. As a UUID,
 /// it may also be in upper case, with `urn:uuid:` before it, or with white space around it (RFC 9562 section 4).
@@ -43,6 +46,17 @@ pub(crate) async fn key(store: &Store, config: Option<&Config>, issuer: &str, id
     let configured = config.filter(|config| config.issuer == issuer);
     known.extend(configured.and_then(|config| config.key.kid.clone()));
     unique("keys", id, known)
+}
+
+/// Whether a search for an audit record collects this one. `known` is the number of records that it has collected.
+pub(crate) fn is_candidate(record: &str, id: &str, known: usize) -> bool {
+    record == id || (record.starts_with(id) && known < COLLECTED)
+}
+
+/// The id of an audit record, of those that a search has collected. An id that is not the beginning of another is
+/// returned unchanged.
+pub(crate) fn record(id: &str, known: impl IntoIterator<Item = String>) -> Outcome<String> {
+    unique("records", id, known)
 }
 
 fn unique(what: &str, id: &str, known: impl IntoIterator<Item = String>) -> Outcome<String> {

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::change;
 use crate::exit::Exit;
 use crate::manual;
 use crate::new_file::{self, NewFile, Overwrite};
-use crate::output;
+use crate::output::{self, Format};
 use crate::problem::Outcome;
 
 const EXAMPLES: &str = "\
@@ -27,6 +28,9 @@ pub(crate) struct ManOptions {
     /// Replace existing pages
     #[arg(long, requires = "out_dir")]
     force: bool,
+    /// With --out-dir, print which files would be written, and write none
+    #[arg(long, requires = "out_dir")]
+    dry_run: bool,
 }
 
 pub(crate) fn run(options: &ManOptions, command: &clap::Command) -> Outcome<Exit> {
@@ -37,7 +41,13 @@ pub(crate) fn run(options: &ManOptions, command: &clap::Command) -> Outcome<Exit
     let pages = manual::all(command);
     let pages: Vec<_> =
         pages.iter().map(|page| NewFile::public(dir.join(&page.file), page.content.as_str())).collect();
-    new_file::write_all(&pages, Overwrite::from_force(options.force))?;
+    let overwrite = Overwrite::from_force(options.force);
+    if options.dry_run {
+        let targets: Vec<_> = pages.iter().map(NewFile::path).collect();
+        new_file::check_targets(&targets, overwrite)?;
+        return change::preview(&targets, Format::Text).map(|()| Exit::Done);
+    }
+    new_file::write_all(&pages, overwrite)?;
     for page in &pages {
         output::result(&page.path().display().to_string())?;
     }

@@ -277,10 +277,16 @@ fn explanation_names_the_stage_both_values_and_the_smallest_change() {
     assert_eq!(ran.json()["decision"]["code"], "service_not_allowed");
     assert!(
         sandbox
-            .run(&["explain", "019b", "--audit", "audit.jsonl"])
+            .run(&["explain", "0199", "--audit", "audit.jsonl"])
             .not_found()
-            .contains("no record has the id `019b`")
+            .contains("no record has the id `0199`")
     );
+    // A unique beginning is enough.
+    let beginning = &REFUSED[..REFUSED.len() - 1];
+    let short = ["explain", beginning, "--audit", "audit.jsonl", "--endpoints", "stock.json"];
+    assert_eq!(sandbox.run(&short).done().stdout, text);
+    let several = sandbox.run(&["explain", "019b", "--audit", "audit.jsonl"]).refused();
+    assert!(several.contains("the ids of several records begin with `019b`"), "{several}");
     assert!(
         sandbox
             .feed(&["explain", "-", "--audit", "audit.jsonl"], "<html>")
@@ -829,6 +835,27 @@ fn record_of_a_sealed_log_is_proven_and_exported() {
     sandbox
         .run(&["audit", "prove", id, "--audit", "sealed.jsonl", "--key", &key, "--out", "evidence"])
         .done();
+    // A unique beginning of the id is enough, and a trial writes nothing.
+    let own = ["--audit", "sealed.jsonl", "--key", &key];
+    let ids: Vec<String> = sandbox
+        .read("sealed.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
+    let is_unique = |end: &usize| ids.iter().filter(|other| other.starts_with(&id[..*end])).count() == 1;
+    let beginning = &id[..(4..=id.len()).find(is_unique).unwrap()];
+    let tried = [&["audit", "prove", beginning, "--out", "short", "--dry-run"][..], &own].concat();
+    let tried = sandbox.run(&tried).done().stdout;
+    assert_eq!(tried, "would write short.record\nwould write short.proof\n");
+    assert!(!sandbox.path("short.proof").exists());
+    sandbox.run(&[&["audit", "prove", beginning, "--out", "short"][..], &own].concat()).done();
+    assert_eq!(sandbox.read("short.proof"), sandbox.read("evidence.proof"));
+    sandbox
+        .run(&[&["audit", "prove", beginning, "--out", "short", "--dry-run"][..], &own].concat())
+        .refused();
+    let tried = sandbox.run(&[&["audit", "export", "static", "--dry-run"][..], &own].concat()).done();
+    assert_eq!(tried.stdout, "would export 5 records to static\n");
+    assert!(!sandbox.path("static").exists());
     let check = |record: &str| sandbox.run(&["audit", "check", "evidence.proof", record, "--key", &key]);
     let valid = check("evidence.record").done().stdout;
     assert!(valid.contains("it is record 0 of 5 of `bakery.example/orders`"), "{valid}");
@@ -836,6 +863,7 @@ fn record_of_a_sealed_log_is_proven_and_exported() {
     assert_eq!(check("other.record").code, 1);
     sandbox.run(&["audit", "export", "static", "--audit", "sealed.jsonl", "--key", &key]).done();
     assert!(sandbox.path("static/tile/entries/000.p/5").exists());
+    sandbox.run(&[&["audit", "export", "static", "--dry-run"][..], &own].concat()).refused();
     assert!(
         sandbox
             .run(&["audit", "prove", "absent", "--audit", "sealed.jsonl"])

@@ -193,6 +193,9 @@ fn manual_is_printed_and_written_as_pages() {
     let sandbox = Sandbox::new();
     assert!(sandbox.run(&["man"]).done().stdout.contains(".TH SERVICE-TOKEN 1"));
     std::fs::create_dir(sandbox.path("man")).unwrap();
+    let tried = sandbox.run(&["man", "--out-dir", "man", "--dry-run"]).done();
+    assert!(tried.stdout.contains("would write man/service-token.1\n"), "{}", tried.stdout);
+    assert_eq!(std::fs::read_dir(sandbox.path("man")).unwrap().count(), 0);
     let ran = sandbox.run(&["man", "--out-dir", "man"]).done();
     for line in ["man/service-token.1", "man/service-token-store-init.1", "man/service-token.toml.5"] {
         assert!(ran.stdout.lines().any(|path| path == line), "{}", ran.stdout);

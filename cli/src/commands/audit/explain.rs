@@ -1,5 +1,6 @@
 //! `service-token explain`: one decision in sentences, or the answer for a call that was never made.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use crate::config::ScopeToken;
 use crate::escape;
 use crate::exit::Exit;
 use crate::members;
+use crate::named;
 use crate::option_values::role;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -47,7 +49,7 @@ const WHAT_IF: [&str; 6] = ["what_if", "service", "endpoint", "issuer", "role", 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExplainOptions {
-    /// Id of a record, its `urn:uuid:` form, or `-` to read a response body from standard input
+    /// Id of a record, a unique beginning of it, its `urn:uuid:` form, or `-` to read a response body from standard input
     #[arg(value_name = "ID", required_unless_present = "what_if", conflicts_with_all = WHAT_IF)]
     id: Option<String>,
     /// Audit files to search, plain, gzip or zstd
@@ -150,15 +152,18 @@ impl Found {
 }
 
 fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcome<Exit> {
-    let mut found: Option<Found> = None;
+    let mut candidates = BTreeMap::<String, Found>::new();
     files::read(&options.audit, &mut |_: Place<'_>, record: &Record<'_>| {
-        if record.id == id {
-            found = Some(Found::then(found.as_ref(), record));
+        let before = candidates.get(record.id.as_ref());
+        if before.is_some() || named::is_candidate(&record.id, id, candidates.len()) {
+            let found = Found::then(before, record);
+            candidates.insert(record.id.to_string(), found);
         }
     })?;
-    let found = found.ok_or_else(|| {
-        Problem::new(ProblemCode::NotFound, format!("no record has the id `{}`", escape::one_line(id)))
-            .help("pass the whole id, and name the log of the service that answered, with the rotated files of that time")
+    let id = named::record(id, candidates.keys().cloned())?;
+    let found = candidates.remove(&id).ok_or_else(|| {
+        Problem::new(ProblemCode::NotFound, format!("no record has the id `{}`", escape::one_line(&id)))
+            .help("pass the id or a unique beginning of it, and name the log of the service that answered, with the rotated files of that time")
     })?;
     // The record and the tables explain the decision also without the store.
     let token = token(options, &found).unwrap_or_else(|problem| {
