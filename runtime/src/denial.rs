@@ -172,7 +172,8 @@ codes! {
     Crit = "crit", Header, 401;
     /// `typ` is that of another kind of JWT (RFC 8725 section 3.11).
     WrongTyp = "wrong_typ", Header, 401;
-    /// `alg` is not one of the verifier's algorithms.
+    /// `alg` is not one of the verifier's algorithms. A token of another algorithm whose `kid` no key has is
+    /// [`UnknownKey`](Self::UnknownKey), since its key may have been replaced.
     AlgNotAllowed = "alg_not_allowed", Header, 401;
     /// The issuer's keys are unavailable, and no key is left to trust.
     KeysUnavailable = "keys_unavailable", Key, 503;
