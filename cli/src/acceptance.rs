@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::expectations::Expectations;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 use crate::service_token::ServiceToken;
-use crate::signing::{self, SigningOptions, TokenOptions};
 use crate::verdict::Answer;
 
 const REMEDY: &str = "correct the option or the configuration; `--dangerously-mint-refused` mints the token for a verifier with other settings";
@@ -29,39 +29,37 @@ pub(crate) struct Acceptance<'a> {
     pub(crate) other_key: Option<Problem>,
 }
 
+/// What the command line asks for.
+pub(crate) struct Asked<'a> {
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) audience: Option<&'a str>,
+    pub(crate) profile: Profile,
+    pub(crate) names_key: bool,
+    /// The operator wants the token in any case.
+    pub(crate) is_intended: bool,
+}
+
 impl<'a> Acceptance<'a> {
     /// The expectations of the configuration. Without one, the options are all that a verifier can be configured with.
-    pub(crate) fn of(
-        signing: &'a SigningOptions,
-        config: Option<&'a Config>,
-        options: &'a TokenOptions,
-        issuer: &Issuer,
-    ) -> Self {
-        let is_intended = options.refused.dangerously_mint_refused;
-        let expectations = match config {
-            Some(config) => Expectations {
-                issuer: Some(&config.issuer),
-                audience: config.audience.as_deref(),
-                algorithms: &[],
-                profile: config.profile.unwrap_or_default(),
-                leeway: Duration::ZERO,
-                now: None,
-                revocations: None,
-            },
-            None => Expectations {
-                issuer: signing.issuer.as_deref(),
-                audience: signing::audience(None, options),
-                algorithms: &[],
-                profile: signing::profile(None, options),
-                leeway: Duration::ZERO,
-                now: None,
-                revocations: None,
-            },
+    pub(crate) fn of(asked: &Asked<'a>, config: Option<&'a Config>, issuer: &Issuer) -> Self {
+        let (name, audience, profile) = match config {
+            Some(config) => {
+                (Some(config.issuer.as_str()), config.audience.as_deref(), config.profile.unwrap_or_default())
+            }
+            None => (asked.issuer, asked.audience, asked.profile),
         };
-        let other_key = match config {
-            Some(config) if signing.key.is_some() && !is_intended => other_key(config, issuer),
-            _ => None,
+        let expectations = Expectations {
+            issuer: name,
+            audience,
+            algorithms: &[],
+            profile,
+            leeway: Duration::ZERO,
+            now: None,
+            revocations: None,
         };
+        let is_intended = asked.is_intended;
+        let other_key =
+            config.filter(|_| asked.names_key && !is_intended).and_then(|config| other_key(config, issuer));
         Self { expectations, keys: KeySet::from(issuer.key().verifying_key()), is_intended, other_key }
     }
 

@@ -16,7 +16,7 @@ use service_only::{
     issue::{Issuer, MintedToken},
 };
 
-use crate::acceptance::Acceptance;
+use crate::acceptance::{Acceptance, Asked};
 use crate::certificate;
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::dpop_key;
@@ -205,7 +205,7 @@ fn attempt_for(
         return Ok(Vec::new());
     }
     let issuer = issuer(signing, config, options)?;
-    let acceptance = Acceptance::of(signing, config, options, &issuer);
+    let acceptance = Acceptance::of(&asked(signing, options), config, &issuer);
     let tokens = all(&issuer, services, options)?;
     acceptance.check(&tokens)?;
     registry.check(config, &tokens, acceptance.other_key.as_ref())?;
@@ -237,7 +237,7 @@ fn mint_for<R>(
         return Ok(Minted { ready: ready(&[])?, tokens: Vec::new() });
     }
     let issuer = issuer(signing, config, options)?;
-    let acceptance = Acceptance::of(signing, config, options, &issuer);
+    let acceptance = Acceptance::of(&asked(signing, options), config, &issuer);
     loop {
         let tokens = all(&issuer, &services, options)?;
         acceptance.check(&tokens)?;
@@ -312,6 +312,16 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
 
 pub(crate) fn profile(config: Option<&Config>, options: &TokenOptions) -> Profile {
     options.profile.or(config.and_then(|config| config.profile)).unwrap_or_default()
+}
+
+fn asked<'a>(signing: &'a SigningOptions, options: &'a TokenOptions) -> Asked<'a> {
+    Asked {
+        issuer: signing.issuer.as_deref(),
+        audience: audience(None, options),
+        profile: profile(None, options),
+        names_key: signing.key.is_some(),
+        is_intended: options.refused.dangerously_mint_refused,
+    }
 }
 
 pub(crate) fn audience<'a>(config: Option<&'a Config>, options: &'a TokenOptions) -> Option<&'a str> {

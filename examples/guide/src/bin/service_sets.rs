@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let keys = KeySet::from_jwks_file("jwks.json")?;
     let verifier = verifier_with_a_set(keys, std::env::args().skip(1).collect())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await?)
+    drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await
 }
 
 #[cfg(test)]
