@@ -166,7 +166,7 @@ impl Trusted {
     }
 }
 
-/// The refusal of a token that names a key which the set does not have. Such a token of a real algorithm is no forgery:
+/// The refusal of a token that names a key which the set does not have. Such a token of a real algorithm is not a forgery:
 /// its key was replaced by one of another algorithm. Alerts on `alg_not_allowed` do not report it.
 fn of_a_replaced_key(header: &Header<'_>, keys: &KeySet) -> Option<Denial> {
     let algorithm: Algorithm = header.alg.parse().ok()?;
