@@ -78,8 +78,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new<const N: usize>(header: [&'static str; N]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), has_header: true }
+    pub(crate) fn new(header: impl Into<Vec<&'static str>>) -> Self {
+        Self { header: header.into(), rows: Vec::new(), has_header: true }
     }
 
     /// The same table, as the continuation of one with a header.
@@ -89,9 +89,10 @@ impl Table {
     }
 
     /// Adds a row, which has as many cells as the header.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        debug_assert_eq!(N, self.header.len());
-        self.rows.push(cells.into());
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        let cells = cells.into();
+        debug_assert_eq!(cells.len(), self.header.len());
+        self.rows.push(cells);
     }
 
     /// Writes the table as a result.

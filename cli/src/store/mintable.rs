@@ -12,8 +12,7 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::published::{ExistingSet, Unknown};
 
 /// Checks that the journal and the published set have the key of these tokens. Before the first rotation there is
-/// nothing to compare with
-/// except the configured key: `other_key` is the problem of any other one.
+/// nothing to compare with except the configured key: `other_key` is the problem of any other one.
 pub(super) async fn check(
     store: &Store,
     config: Option<&Config>,

@@ -8,8 +8,8 @@ use crate::{fail::fail, fixture::Defect};
 
 /// The result of an attack.
 ///
-/// `Display` prints it for people, at most 80 columns wide, or as wide as `{:60}` says. It begins with the causes, the checks that the
-/// service lacks. It contains no token.
+/// `Display` prints it for people, at most 80 columns wide, or as wide as `{:60}` says. It begins with the causes, the
+/// checks that the service lacks. It contains no token.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
     pub(super) endpoints: Vec<EndpointReport>,

@@ -181,6 +181,9 @@ fn as_csv(header: &[&str], rows: &[Row]) -> String {
     text
 }
 
+/// The header of a column of names, and what its names are.
+type NameColumn = (&'static str, fn(String) -> Cell);
+
 fn print(by: By, rows: &[Row]) -> Outcome<()> {
     let name = |row: &Row, at: usize| row.names.get(at).cloned().unwrap_or_default();
     let counts = |calls: &Calls| {
@@ -194,66 +197,19 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
             Cell::word(blocks(calls.durations)),
         ]
     };
-    let now = store::now();
-    match by {
-        By::Service | By::Code | By::Hour => {
-            let mut table = Table::new([
-                "service",
-                "endpoint",
-                "allowed",
-                "refused",
-                "first",
-                "last",
-                "p50",
-                "p99",
-                "durations",
-            ]);
-            for row in rows {
-                let [a, b, c, d, e, f, g] = counts(&row.calls);
-                table.row([Cell::word(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f, g]);
-            }
-            table.print(now)
-        }
-        By::Token => {
-            let mut table = Table::new([
-                "service",
-                "jti",
-                "kid",
-                "allowed",
-                "refused",
-                "first",
-                "last",
-                "p50",
-                "p99",
-                "durations",
-            ]);
-            for row in rows {
-                let [a, b, c, d, e, f, g] = counts(&row.calls);
-                let names = [Cell::word(name(row, 0)), Cell::id(name(row, 1)), Cell::text(name(row, 2))];
-                let [one, two, three] = names;
-                table.row([one, two, three, a, b, c, d, e, f, g]);
-            }
-            table.print(now)
-        }
-        By::Key => {
-            let mut table = Table::new([
-                "kid",
-                "services",
-                "allowed",
-                "refused",
-                "first",
-                "last",
-                "p50",
-                "p99",
-                "durations",
-            ]);
-            for row in rows {
-                let [a, b, c, d, e, f, g] = counts(&row.calls);
-                table.row([Cell::id(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f, g]);
-            }
-            table.print(now)
-        }
+    let names: &[NameColumn] = match by {
+        By::Service | By::Code | By::Hour => &[("service", Cell::word), ("endpoint", Cell::text)],
+        By::Token => &[("service", Cell::word), ("jti", Cell::id), ("kid", Cell::text)],
+        By::Key => &[("kid", Cell::id), ("services", Cell::text)],
+    };
+    let numbers = ["allowed", "refused", "first", "last", "p50", "p99", "durations"];
+    let header = names.iter().map(|(header, _)| *header).chain(numbers);
+    let mut table = Table::new(header.collect::<Vec<_>>());
+    for row in rows {
+        let cells = names.iter().enumerate().map(|(at, (_, cell))| cell(name(row, at)));
+        table.row(cells.chain(counts(&row.calls)).collect::<Vec<_>>());
     }
+    table.print(store::now())
 }
 
 /// A histogram of six characters: up to 10 µs, 100 µs, 1 ms, 10 ms, 100 ms, and longer. Only an empty bucket has the
